@@ -9,7 +9,6 @@ import { printable } from "./escape-terminal.ts";
  * Throws where it holds a control character (GRUB's menu draws them) or half a surrogate pair.
  */
 export function grubWord(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   if (/[\0-\x1f\x7f]|\p{Surrogate}/u.test(text)) {
     throw new HiperisoError({
       what: "write a word of grub.cfg",

@@ -9,7 +9,6 @@ import { printable } from "./escape-terminal.ts";
  * Throws where the value holds a control character (QEMU reports options by line) or half a surrogate pair.
  */
 export function qemuOptionValue(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose
   if (/[\0-\x1f\x7f]|\p{Surrogate}/u.test(text)) {
     throw new HiperisoError({
       what: "pass a value to QEMU",
