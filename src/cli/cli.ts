@@ -1,9 +1,9 @@
-import type { Command } from "@commander-js/extra-typings";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Job } from "../contract/job.ts";
 
 /**
  * What a command may touch of the terminal. Results go to `out` (stdout), all else to stderr through `job.progress` or `err`.
- * Each file in this folder that is a command exports `command(cli: Cli): Command`; `hiperiso.ts` imports it only when it is called.
+ * Each file in this folder that is a command exports `command(cli: Cli): CommandUnknownOpts`; `hiperiso.ts` imports it only when it is called.
  */
 export interface Cli {
   /** Writes a result to stdout. The caller has made outside text harmless (`formats/escape-terminal.ts`). */
@@ -23,4 +23,4 @@ export interface Cli {
   exit(status: number): void;
 }
 
-export type CommandModule = { readonly command: (cli: Cli) => Command };
+export type CommandModule = { readonly command: (cli: Cli) => CommandUnknownOpts };

@@ -2,9 +2,8 @@
 
 import { HiperisoError } from "../contract/error.ts";
 import type { Parameter } from "../contract/parameters.ts";
-import { flagOf, PARAMETERS } from "../contract/parameters.ts";
+import { flagOf } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
-import type { SettingValues } from "./settings.ts";
 
 export type SettingValue = string | number | boolean;
 
@@ -39,12 +38,6 @@ export function parseParameter(parameter: Parameter, text: string, name: string 
     });
   }
   return value;
-}
-
-/** `parseParameter` by the setting's name, for whoever has no row at hand. */
-export function parseSetting(setting: Parameter["setting"], text: string): SettingValues {
-  const parameter = PARAMETERS.find((row) => row.setting === setting)!;
-  return { [setting]: parseParameter(parameter, text) };
 }
 
 function valueFromText({ value }: Parameter, text: string): SettingValue | undefined {

@@ -1,0 +1,12 @@
+/** The commands of `hiperiso`. A module is loaded only when its command is called: `--help` stays as quick as Node itself. */
+import type { CommandRow } from "./program.ts";
+
+export const COMMANDS: readonly CommandRow[] = [
+  { name: "boot", summary: "boot an image, record it, say what happened", load: () => import("./boot.ts") },
+  { name: "inspect", summary: "say what an image is and what can boot it", load: () => import("./inspect.ts") },
+  { name: "sessions", summary: "list, show and remove recorded boots", load: () => import("./sessions.ts") },
+  { name: "report", summary: "show the report of a recorded boot", load: () => import("./report.ts") },
+  { name: "config", summary: "check a hiperiso.json", load: () => import("./config.ts") },
+  { name: "doctor", summary: "say what this computer has and lacks for hiperiso", load: () => import("./doctor.ts") },
+  { name: "live", summary: "build live images", load: () => import("./live.ts") },
+];

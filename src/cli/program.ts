@@ -1,0 +1,129 @@
+/**
+ * What every command has in common: the line is read, one module is loaded, one error printer and one place decide
+ * the exit status. `hiperiso` and `hiperiso-log` are two tables of commands run by this.
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { EXIT } from "../contract/error.ts";
+import type { CommandModule } from "./cli.ts";
+import { renderError, reportOf } from "./error-report.ts";
+import { openTerminal, type Streams } from "./terminal.ts";
+
+export interface CommandRow {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+export interface Program {
+  readonly name: string;
+  readonly description: string;
+  readonly commands: readonly CommandRow[];
+  /** A line to type, and what it does. */
+  readonly examples: readonly (readonly [line: string, does: string])[];
+}
+
+/** The process: streams, signals, exit status. Does not end it, so that what is still being written gets written. */
+export async function main(program: Program): Promise<void> {
+  const abort = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(name, () => {
+      abort.abort(new DOMException(`interrupted by ${name}`, "AbortError"));
+      process.once(name, () => process.exit(128 + SIGNAL_NUMBERS[name]));
+    });
+  }
+  // A reader that has seen enough (`hiperiso sessions list | head -1`) ends the work without a word.
+  let unread = false;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    unread = true;
+    abort.abort(new DOMException("nobody reads the output any more", "AbortError"));
+  });
+  process.stderr.on("error", () => {});
+  const streams: Streams = {
+    out: (text) => unread || process.stdout.write(text),
+    err: (text) => unread || process.stderr.write(text),
+    interactive: process.stderr.isTTY === true,
+    columns: () => process.stderr.columns ?? 80,
+    env: process.env,
+  };
+  const status = await runProgram(program, process.argv.slice(2), streams, abort.signal);
+  process.exitCode = unread && status === EXIT.failure ? 0 : status;
+}
+
+const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** Runs one command line (without node and script) and gives its exit status. Never throws. */
+export async function runProgram(program: Program, line: readonly string[], streams: Streams, signal: AbortSignal): Promise<number> {
+  const argv = jsonBehindTheCommand(line);
+  const asJson = optionsOf(argv).includes("--json");
+  let status: number = EXIT.goalReached;
+  await using terminal = openTerminal(streams, {
+    asJson,
+    signal,
+    exit: (wanted) => {
+      status = wanted;
+    },
+  });
+  try {
+    const called = calledCommand(argv, program.commands);
+    const root = commandTree(program, await Promise.all(program.commands.map((row) => loaded(row, row === called, terminal.cli))));
+    adopt(root, streams);
+    await root.parseAsync(argv, { from: "user" });
+    return status;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return status;
+    if (thrown instanceof CommanderError && thrown.code === "commander.help") return EXIT.usage;
+    terminal.clear();
+    const report = reportOf(thrown, { program: program.name, command: calledCommand(argv, program.commands)?.name, signal });
+    terminal.cli.err(renderError(report, { asJson, colour: terminal.cli.colour, debug: streams.env["HIPERISO_DEBUG"] === "1" }));
+    return report.kind === "usage" ? EXIT.usage : EXIT.failure;
+  }
+}
+
+/** `hiperiso --json inspect x` means `hiperiso inspect --json x`. */
+function jsonBehindTheCommand(line: readonly string[]): string[] {
+  const leading = line.findIndex((word) => word !== "--json");
+  return leading <= 0 ? [...line] : [line[leading]!, "--json", ...line.slice(leading + 1)];
+}
+
+const optionsOf = (argv: readonly string[]): readonly string[] => (argv.includes("--") ? argv.slice(0, argv.indexOf("--")) : argv);
+
+function calledCommand(argv: readonly string[], rows: readonly CommandRow[]): CommandRow | undefined {
+  const [name] = argv[0] === "help" ? argv.slice(1) : argv;
+  return rows.find((row) => row.name === name);
+}
+
+async function loaded(row: CommandRow, isCalled: boolean, cli: Parameters<CommandModule["command"]>[0]): Promise<CommandUnknownOpts> {
+  // One that is not called stands there for the list in the help and for "did you mean".
+  return isCalled
+    ? (await row.load()).command(cli).summary(row.summary)
+    : new Command(row.name).summary(row.summary).description(row.summary);
+}
+
+function commandTree(program: Program, commands: readonly CommandUnknownOpts[]): CommandUnknownOpts {
+  const root = new Command(program.name).description(program.description).version(programVersion(), "-V, --version", "print the version");
+  for (const command of commands) root.addCommand(command);
+  return root.addHelpText("after", () => examplesText(program.examples)).showSuggestionAfterError();
+}
+
+export function examplesText(examples: Program["examples"]): string {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  return `\nExamples:\n${examples.map(([line, does]) => `  ${line.padEnd(width)}  ${does}`).join("\n")}`;
+}
+
+/** Wrong usage throws instead of ending the process, for every command below too, and one place prints it. */
+function adopt(command: CommandUnknownOpts, streams: Streams): void {
+  command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ sortSubcommands: false })
+    .configureOutput({ writeOut: (text) => void streams.out(text), writeErr: (text) => void streams.err(text), outputError: () => {} });
+  for (const child of command.commands) adopt(child, streams);
+}
+
+/** From package.json, which stands two folders up from both `src/cli` and `dist/cli`. */
+export function programVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
+  return version;
+}
