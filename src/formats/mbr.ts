@@ -7,7 +7,7 @@
  * An extended partition (0x05, 0x0f, 0x85) holds a chain of such sectors: their first entry is a logical partition, relative to
  * the sector it is in, their second the next sector, relative to the extended partition.
  */
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import { hex, type Place, viewOf } from "./problem.ts";
 
 export const MBR_BYTES = 512;
 
@@ -85,23 +85,3 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
 };
 
 export const mbrTypeName = (type: number): string | null => TYPE_NAMES[type] ?? null;
-
-/** A word in the boot code of a boot loader, and its name. First match wins. */
-const BOOT_LOADERS: readonly (readonly [string, string])[] = [
-  ["GRUB ", "GRUB 2"],
-  ["isolinux.bin", "ISOLINUX (isohybrid)"],
-  ["SYSLINUX", "SYSLINUX"],
-  ["Missing operating system", "a generic boot record"],
-  ["Operating system load error", "ISOLINUX (isohybrid)"],
-  ["BOOTMGR", "Windows"],
-  ["NTLDR", "Windows"],
-  ["LILO", "LILO"],
-  ["Limine", "Limine"],
-  ["FreeBSD", "FreeBSD"],
-];
-
-/** Who wrote this boot code, where it says so. */
-export function bootLoaderIn(code: Uint8Array): string | null {
-  const text = latin1(code);
-  return BOOT_LOADERS.find(([word]) => text.includes(word))?.[1] ?? null;
-}

@@ -2,6 +2,7 @@
  * Bytes at offsets: the one thing that everything in this folder reads from. A file, a block device, a piece of memory,
  * a window into another source (a partition); and a cache in front of any of them.
  */
+import { read } from "node:fs";
 import { constants, type FileHandle, open, readFile } from "node:fs/promises";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 
@@ -119,6 +120,12 @@ function clamp(offset: bigint, lengthBytes: number, sizeBytes: bigint): { start:
   return { start, length: Number(min(BigInt(lengthBytes), sizeBytes - start)) };
 }
 
+/** The read of a FileHandle does not know bigint positions: it takes them for none, and reads on where it stands. */
+const readAt = (fd: number, into: Uint8Array, at: number, lengthBytes: number, position: bigint): Promise<number> =>
+  new Promise((resolve, reject) => {
+    read(fd, into, at, lengthBytes, position, (error, bytesRead) => (error === null ? resolve(bytesRead) : reject(error)));
+  });
+
 function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockSource {
   return {
     name: path,
@@ -131,8 +138,7 @@ function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockS
         const position = start + BigInt(done);
         let bytesRead: number;
         try {
-          // Node takes a bigint here, as fs.read does; the type of the promise form does not say so.
-          ({ bytesRead } = await handle.read(bytes, done, length - done, position as unknown as number));
+          bytesRead = await readAt(handle.fd, bytes, done, length - done, position);
         } catch (cause) {
           throw new HiperisoError({ what: "read the image", where: `${path}@${position}`, found: reasonOf(cause), cause });
         }

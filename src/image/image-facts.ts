@@ -4,6 +4,7 @@
  * Text in here (labels, names, versions) stands as it stood in the image, control characters and all: whoever prints it escapes it.
  */
 import type { Firmware } from "../contract/parameters.ts";
+import type { BootCodeKind } from "../formats/boot-code.ts";
 
 /**
  * A size or offset in bytes, or an LBA: a number where a JSON number is exact (to 2^53 - 1), else a string of decimal digits.
@@ -27,6 +28,9 @@ export interface ImageFacts {
   /** Only where `kind` is `container`: what wraps the disk, `qcow2`, `gzip`, … */
   readonly container: string | null;
   readonly iso: IsoFacts | null;
+  /** Sector 0, where it ends with 0x55 0xAA: what a BIOS starts from a disk. */
+  readonly bootSector: BootSectorFacts | null;
+  /** A partition table in sector 0. */
   readonly mbr: MbrFacts | null;
   readonly gpt: GptFacts | null;
   /** File systems found: the image itself, its partitions, its El Torito images; each place once. */
@@ -101,8 +105,12 @@ export interface ElToritoFacts {
   /** `loadSectors` in bytes; where the image is a FAT volume, what that says of itself. */
   readonly sizeBytes: DiskNumber;
   readonly idString: string;
-  /** What lies there, one clause: "FAT12 volume with /EFI/BOOT/BOOTX64.EFI". */
-  readonly holds: string;
+  /** The file of the ISO tree that starts at the same place; null where there is none (an appended partition, for one). */
+  readonly path: string | null;
+  /** `outside`: beyond the end of the image. `zeros`: nothing. `code`: something, not a file system. */
+  readonly content: "outside" | "zeros" | "code" | "volume";
+  /** Who wrote the code, where it says so. */
+  readonly bootLoader: string | null;
   /** `name` of the volume in it. */
   readonly volume: string | null;
 }
@@ -110,11 +118,14 @@ export interface ElToritoFacts {
 export type ElToritoPlatform = "bios" | "powerpc" | "mac" | "uefi" | "other";
 export type ElToritoEmulation = "none" | "floppy 1.2M" | "floppy 1.44M" | "floppy 2.88M" | "hard disk" | "reserved";
 
-export interface MbrFacts {
-  /** Something other than zeros in the 440 bytes that a BIOS jumps into. */
-  readonly bootCode: boolean;
+export interface BootSectorFacts {
+  /** Of zeros `none`; see `BootCodeKind`. */
+  readonly code: BootCodeKind;
   /** Who wrote the code, where it says so. */
   readonly bootLoader: string | null;
+}
+
+export interface MbrFacts {
   /** `0x` and 8 digits. */
   readonly diskSignature: string;
   /** Its only use is to keep old tools off a GPT. */
@@ -137,9 +148,9 @@ export interface MbrPartitionFacts {
 export interface GptFacts {
   readonly diskGuid: string;
   readonly sectorBytes: number;
-  /** Which of the two headers the facts are from. */
-  readonly header: "primary" | "backup";
-  readonly backup: "intact" | "damaged" | "missing";
+  /** Which of the two tables the facts are from: the backup only where the primary one cannot be used. */
+  readonly table: "primary" | "backup";
+  readonly backupIntact: boolean;
   readonly partitions: readonly GptPartitionFacts[];
 }
 
@@ -160,8 +171,10 @@ export interface GptPartitionFacts {
 export interface VolumeFacts {
   /** `<file system>@<offset>`: unique in the image. */
   readonly name: string;
+  /** `fat12`, `fat16`, `fat32`, `exfat`, `ntfs`, `ext4`, `squashfs`, `iso9660`, … */
   readonly fileSystem: string;
   readonly offset: DiskNumber;
+  /** As the file system itself says; of its partition where it does not say. */
   readonly sizeBytes: DiskNumber;
   readonly label: string;
   readonly uuid: string | null;

@@ -1,16 +1,25 @@
-/** What an image is, from its bytes. */
-import { decodeBootCatalog, decodeBootRecord, PLATFORM } from "../formats/el-torito.ts";
+/** What an image is, from its bytes: looks at every structure that makes a medium bootable, and never at the image's name. */
+import { recogniseBootCode } from "../formats/boot-code.ts";
+import { type BootCatalogEntry, decodeBootCatalog, PLATFORM } from "../formats/el-torito.ts";
+import { ISO_SECTOR_BYTES } from "../formats/iso9660.ts";
+import { MBR_BYTES } from "../formats/mbr.ts";
+import { recogniseContainer, recogniseFileSystem, VOLUME_HEAD_BYTES } from "../formats/signature.ts";
+import { type BlockSource, cachedSource, openImage, windowSource } from "./block-source.ts";
+import { type BootFiles, findBootFiles } from "./boot-files.ts";
+import { decideBoots } from "./boots.ts";
+import { fatTree, readFatVolume } from "./fat-tree.ts";
 import {
-  DESCRIPTOR_TYPE,
-  decodeDescriptorHeader,
-  decodeVolumeDescriptor,
-  FIRST_DESCRIPTOR_SECTOR,
-  ISO_SECTOR_BYTES,
-} from "../formats/iso9660.ts";
-import { bootLoaderIn, decodeMbr, ESP_TYPE, MBR_BYTES, mbrTypeName, PROTECTIVE_TYPE } from "../formats/mbr.ts";
-import { hex, type Place } from "../formats/problem.ts";
-import { type BlockSource, cachedSource, openImage } from "./block-source.ts";
-import { diskNumber, type ElToritoFacts, type ImageFacts, type IsoFacts, type MbrFacts } from "./image-facts.ts";
+  type BootSectorFacts,
+  diskNumber,
+  type ElToritoEmulation,
+  type ElToritoFacts,
+  type ElToritoPlatform,
+  type ImageFacts,
+  type IsoFacts,
+  type VolumeFacts,
+} from "./image-facts.ts";
+import { type IsoVolume, isoTree, readIsoVolume } from "./iso-tree.ts";
+import { type PartitionRange, readGptTable, readMbrTable } from "./partitions.ts";
 import { Problems } from "./problems.ts";
 
 /** Opens the image, probes it and closes it again. Throws as `openImage` and `probeImage` do. */
@@ -21,70 +30,110 @@ export async function openImageFacts(path: string, signal: AbortSignal): Promise
 
 /**
  * Reads what the image says of itself. Whatever is wrong with its content becomes a problem in the facts; throws HiperisoError
- * only where the medium cannot be read, and the signal's reason when aborted. Takes some milliseconds and a few MiB, whatever the image's size.
+ * only where the medium cannot be read, and the signal's reason when aborted. Takes milliseconds and a few MiB, whatever the image's size.
  */
 export async function probeImage(medium: BlockSource, signal: AbortSignal): Promise<ImageFacts> {
+  signal.throwIfAborted();
   const source = cachedSource(medium, signal);
   const problems = new Problems();
-  const iso = await readIso(source, problems);
-  const mbr = await readMbr(source, problems);
-  const no = (because: string) => ({ can: false, because });
-  const yes = (because: string) => ({ can: true, because });
-  const biosEntry = iso?.elTorito.find(({ platform, bootable }) => platform === "bios" && bootable);
-  const uefiEntry = iso?.elTorito.find(({ platform, bootable }) => platform === "uefi" && bootable);
+  const volumes = new Volumes(source, problems);
+
+  const isoVolume = await readIsoVolume(source, problems.report);
+  const iso = isoVolume === undefined ? null : await readIso(source, isoVolume, volumes, problems);
+  const container = isoVolume === undefined ? await readContainer(source) : undefined;
+  // A superblock in sector 0 means that there is no table there, whatever stands where a table would be.
+  const whole = isoVolume === undefined && container === undefined ? await volumes.add(wholeImage(source)) : null;
+  const partitioned = container === undefined && whole === null;
+
+  const mbr = partitioned ? await readMbrTable(source, problems.report, isoVolume !== undefined) : undefined;
+  const announced = mbr?.facts.partitions.some(({ type }) => type === "0xee") ?? false;
+  const gpt = partitioned ? await readGptTable(source, problems.report, announced) : undefined;
+  const namesIn = async (ranges: readonly (PartitionRange | undefined)[]) => {
+    const names: (string | null)[] = [];
+    for (const range of ranges) names.push(range === undefined ? null : await volumes.add(range));
+    return names;
+  };
+  const mbrNames = await namesIn(mbr?.ranges ?? []);
+  const gptNames = await namesIn(gpt?.ranges ?? []);
+
+  const found = {
+    container: container ?? null,
+    iso,
+    bootSector: container === undefined ? await readBootSector(source) : null,
+    mbr:
+      mbr === undefined
+        ? null
+        : { ...mbr.facts, partitions: mbr.facts.partitions.map((entry, index) => ({ ...entry, volume: mbrNames[index] ?? null })) },
+    gpt:
+      gpt === undefined
+        ? null
+        : { ...gpt.facts, partitions: gpt.facts.partitions.map((entry, index) => ({ ...entry, volume: gptNames[index] ?? null })) },
+    ...volumes.facts(),
+  };
+  const evidence = { ...kindOf(found), ...found };
   return {
     name: medium.name,
     sizeBytes: diskNumber(medium.sizeBytes),
-    kind: iso !== null ? "iso9660" : mbr !== null ? "disk" : "unknown",
-    because:
-      iso !== null ? "a primary volume descriptor at byte 32768" : mbr !== null ? "a partition table at byte 0" : "no known signature",
-    container: null,
-    iso,
-    mbr,
-    gpt: null,
-    volumes: [],
-    efiBootFiles: [],
-    kernels: [],
-    initrds: [],
-    bootConfigs: [],
-    boots: {
-      bios: {
-        cd: biosEntry ? yes(`El Torito entry ${biosEntry.number}`) : no("no bootable El Torito entry for BIOS"),
-        usb: mbr?.bootCode ? yes("boot code in the MBR") : no("no boot code in sector 0"),
-      },
-      uefi: {
-        cd: uefiEntry ? yes(`El Torito entry ${uefiEntry.number}`) : no("no bootable El Torito entry for UEFI"),
-        usb: mbr?.partitions.some(({ type }) => Number(type) === ESP_TYPE) ? yes("an EFI system partition") : no("no EFI system partition"),
-      },
-    },
+    ...evidence,
+    boots: decideBoots(evidence),
     ...problems.facts(),
   };
 }
 
-const at = (offset: bigint, problems: Problems): Place => ({ offset, report: problems.report });
+function kindOf(
+  found: Pick<ImageFacts, "container" | "iso" | "mbr" | "gpt" | "volumes" | "bootSector">,
+): Pick<ImageFacts, "kind" | "because"> {
+  if (found.iso !== null) return { kind: "iso9660", because: "a primary volume descriptor at byte 32768" };
+  if (found.container !== null) return { kind: "container", because: `the signature of ${found.container}` };
+  if (found.gpt !== null) return { kind: "disk", because: `a GPT (${found.gpt.table} header)` };
+  const whole = found.volumes.find(({ offset }) => offset === 0);
+  if (whole !== undefined) return { kind: "disk", because: `one ${whole.fileSystem} file system without a partition table` };
+  if (found.mbr !== null) return { kind: "disk", because: "a partition table in sector 0" };
+  if (found.bootSector !== null && found.bootSector.code !== "none") return { kind: "disk", because: "boot code in sector 0" };
+  return { kind: "unknown", because: "no file system, partition table or boot sector that we know" };
+}
 
-async function readIso(source: BlockSource, problems: Problems): Promise<IsoFacts | null> {
-  const offset = BigInt(FIRST_DESCRIPTOR_SECTOR * ISO_SECTOR_BYTES);
-  const sector = await source.read(offset, ISO_SECTOR_BYTES);
-  if (decodeDescriptorHeader(sector)?.type !== DESCRIPTOR_TYPE.primary) return null;
-  const primary = decodeVolumeDescriptor(sector, at(offset, problems));
-  if (primary === undefined) return null;
-  const bootSector = await source.read(offset + 2048n, ISO_SECTOR_BYTES);
-  const catalogLba = decodeBootRecord(bootSector);
+const wholeImage = (source: BlockSource): PartitionRange => ({
+  offset: 0n,
+  bytes: source.sizeBytes,
+  title: "the whole image",
+  efiSystem: false,
+});
+
+async function readContainer(source: BlockSource): Promise<string | undefined> {
+  const tailOffset = source.sizeBytes - 512n;
+  return recogniseContainer(await source.read(0n, 512), tailOffset < 0n ? new Uint8Array() : await source.read(tailOffset, 512));
+}
+
+async function readBootSector(source: BlockSource): Promise<BootSectorFacts | null> {
+  const sector = await source.read(0n, MBR_BYTES);
+  if (sector.length < MBR_BYTES || sector[510] !== 0x55 || sector[511] !== 0xaa) return null;
+  // Behind byte 440 is the table, and what a file system's boot sector has there no loader can do without the rest.
+  const { kind, loader } = recogniseBootCode(sector.subarray(0, 440));
+  return { code: kind, bootLoader: loader };
+}
+
+/** Firmware reads one sector of catalogue; media with more entries than fit there have a longer one. */
+const CATALOG_BYTES = 4 * ISO_SECTOR_BYTES;
+const BOOT_IMAGE_HEAD_BYTES = 32_768;
+
+async function readIso(source: BlockSource, volume: IsoVolume, volumes: Volumes, problems: Problems): Promise<IsoFacts> {
+  const { primary, joliet, bootCatalog } = volume;
+  const files = await volumes.addIso(volume);
   const elTorito: ElToritoFacts[] = [];
-  if (catalogLba !== undefined) {
-    const catalogOffset = BigInt(catalogLba) * 2048n;
-    for (const entry of decodeBootCatalog(await source.read(catalogOffset, ISO_SECTOR_BYTES), at(catalogOffset, problems))) {
-      elTorito.push({
-        ...entry,
-        platform: entry.platformId === PLATFORM.efi ? "uefi" : entry.platformId === PLATFORM.x86 ? "bios" : "other",
-        emulation: "none",
-        offset: entry.lba * 2048,
-        sizeBytes: entry.loadSectors * 512,
-        idString: entry.id,
-        holds: "",
-        volume: null,
+  if (bootCatalog !== undefined) {
+    const offset = BigInt(bootCatalog.lba) * BigInt(ISO_SECTOR_BYTES);
+    if (offset >= source.sizeBytes) {
+      const expected = `a boot catalogue inside the image of ${source.sizeBytes} bytes`;
+      problems.report({
+        offset: bootCatalog.offset,
+        structure: "El Torito boot record",
+        expected,
+        found: `LBA ${bootCatalog.lba}, byte ${offset}`,
       });
+    } else {
+      const entries = decodeBootCatalog(await source.read(offset, CATALOG_BYTES), { offset, report: problems.report });
+      for (const entry of entries) elTorito.push(await readElToritoEntry(source, entry, files, volumes, problems));
     }
   }
   return {
@@ -96,29 +145,169 @@ async function readIso(source: BlockSource, problems: Problems): Promise<IsoFact
     uuid: primary.modified,
     blockSizeBytes: primary.blockBytes,
     volumeSizeBytes: diskNumber(primary.volumeBytes),
-    rockRidge: false,
-    joliet: null,
-    udf: null,
+    rockRidge: volume.rockRidgeSkip !== undefined,
+    joliet: joliet === undefined ? null : { level: joliet.jolietLevel!, volumeId: joliet.volumeId },
+    udf: volume.udf,
     elTorito,
   };
 }
 
-async function readMbr(source: BlockSource, problems: Problems): Promise<MbrFacts | null> {
-  const mbr = decodeMbr(await source.read(0n, MBR_BYTES), at(0n, problems));
-  if (mbr === undefined) return null;
-  return {
-    bootCode: mbr.bootCode.some((byte) => byte !== 0),
-    bootLoader: bootLoaderIn(mbr.bootCode),
-    diskSignature: hex(mbr.diskSignature, 8),
-    protective: mbr.entries.length === 1 && mbr.entries[0]!.type === PROTECTIVE_TYPE,
-    partitions: mbr.entries.map((entry) => ({
-      number: entry.number,
-      type: hex(entry.type),
-      typeName: mbrTypeName(entry.type),
-      active: entry.active,
-      firstLba: entry.firstLba,
-      sectors: entry.sectors,
-      volume: null,
-    })),
-  };
+const EMULATIONS: readonly ElToritoEmulation[] = ["none", "floppy 1.2M", "floppy 1.44M", "floppy 2.88M", "hard disk"];
+
+const PLATFORMS: Readonly<Record<number, ElToritoPlatform>> = {
+  [PLATFORM.x86]: "bios",
+  [PLATFORM.powerPc]: "powerpc",
+  [PLATFORM.mac]: "mac",
+  [PLATFORM.efi]: "uefi",
+};
+
+async function readElToritoEntry(
+  source: BlockSource,
+  entry: BootCatalogEntry,
+  files: BootFiles,
+  volumes: Volumes,
+  problems: Problems,
+): Promise<ElToritoFacts> {
+  const offset = BigInt(entry.lba) * BigInt(ISO_SECTOR_BYTES);
+  const head = await source.read(offset, BOOT_IMAGE_HEAD_BYTES);
+  const facts = {
+    number: entry.number,
+    platform: PLATFORMS[entry.platformId] ?? "other",
+    platformId: entry.platformId,
+    bootable: entry.bootable,
+    emulation: EMULATIONS[entry.emulation] ?? "reserved",
+    loadSegment: entry.loadSegment,
+    loadSectors: entry.loadSectors,
+    lba: entry.lba,
+    offset: diskNumber(offset),
+    sizeBytes: entry.loadSectors * 512,
+    idString: entry.id,
+    path: files.pathsByOffset.get(offset) ?? null,
+    bootLoader: null,
+    volume: null,
+  } as const;
+  const structure = `El Torito entry ${entry.number}`;
+  if (head.length === 0) {
+    const expected = `a boot image inside the image of ${source.sizeBytes} bytes`;
+    problems.report({ offset: entry.offset + 8n, structure, expected, found: `LBA ${entry.lba}, byte ${offset}` });
+    return { ...facts, content: "outside" };
+  }
+  if (offset + BigInt(facts.sizeBytes) > source.sizeBytes) {
+    const expected = `${entry.loadSectors} sectors from byte ${offset}`;
+    problems.report({
+      offset: entry.offset + 6n,
+      structure,
+      expected,
+      found: `${source.sizeBytes - offset} bytes, then the end of the image`,
+    });
+  }
+  if (head.every((byte) => byte === 0)) return { ...facts, content: "zeros" };
+  const volume = await volumes.add({ offset, bytes: source.sizeBytes - offset, title: structure, efiSystem: false });
+  if (volume !== null) return { ...facts, sizeBytes: volumes.sizeOf(volume) ?? facts.sizeBytes, content: "volume", volume };
+  return { ...facts, content: "code", bootLoader: recogniseBootCode(head).loader };
+}
+
+/** The file systems of an image and the boot files in them, each place looked at once, however many tables lead there. */
+class Volumes {
+  readonly #source: BlockSource;
+  readonly #problems: Problems;
+  readonly #byOffset = new Map<bigint, (VolumeFacts & { seenAs: string[] }) | null>();
+  readonly #files: BootFiles[] = [];
+
+  constructor(source: BlockSource, problems: Problems) {
+    this.#source = source;
+    this.#problems = problems;
+  }
+
+  /** Name of the volume there; null where no file system is recognised. */
+  async add({ offset, bytes, title }: PartitionRange): Promise<string | null> {
+    let volume = this.#byOffset.get(offset);
+    if (volume === undefined) {
+      volume = (await this.#recogniseFat(offset, bytes)) ?? (await this.#recogniseOther(offset, bytes)) ?? null;
+      this.#byOffset.set(offset, volume);
+    }
+    volume?.seenAs.push(title);
+    return volume?.name ?? null;
+  }
+
+  /** The ISO 9660 volume of the image itself. */
+  async addIso(volume: IsoVolume): Promise<BootFiles> {
+    const name = "iso9660@0";
+    const files = await findBootFiles(isoTree(volume, this.#problems.report), name, 0n);
+    this.#files.push(files);
+    this.#byOffset.set(0n, {
+      name,
+      fileSystem: "iso9660",
+      offset: 0,
+      sizeBytes: diskNumber(volume.primary.volumeBytes),
+      label: volume.primary.volumeId,
+      uuid: volume.primary.modified,
+      seenAs: ["the whole image"],
+      entriesWalked: files.entriesWalked,
+      walkComplete: files.complete,
+    });
+    return files;
+  }
+
+  sizeOf(name: string): VolumeFacts["sizeBytes"] | undefined {
+    return this.facts().volumes.find((volume) => volume.name === name)?.sizeBytes;
+  }
+
+  facts(): Pick<ImageFacts, "volumes" | "efiBootFiles" | "kernels" | "initrds" | "bootConfigs"> {
+    return {
+      volumes: [...this.#byOffset.values()].filter((volume) => volume !== null),
+      efiBootFiles: this.#files.flatMap(({ efiBootFiles }) => efiBootFiles),
+      kernels: this.#files.flatMap(({ kernels }) => kernels),
+      initrds: this.#files.flatMap(({ initrds }) => initrds),
+      bootConfigs: this.#files.flatMap(({ bootConfigs }) => bootConfigs),
+    };
+  }
+
+  async #recogniseFat(offset: bigint, bytes: bigint): Promise<(VolumeFacts & { seenAs: string[] }) | undefined> {
+    const report = this.#problems.reportFrom(offset);
+    const fat = await readFatVolume(windowSource(this.#source, offset, bytes), report);
+    if (fat === undefined) return undefined;
+    const fileSystem = `fat${fat.layout.fatBits}`;
+    const name = `${fileSystem}@${offset}`;
+    const files = await findBootFiles(fatTree(fat, report), name, offset);
+    this.#files.push(files);
+    return {
+      name,
+      fileSystem,
+      offset: diskNumber(offset),
+      sizeBytes: diskNumber(fat.layout.volumeBytes),
+      label: fat.label,
+      uuid: fat.layout.serial,
+      seenAs: [],
+      entriesWalked: files.entriesWalked,
+      walkComplete: files.complete,
+    };
+  }
+
+  async #recogniseOther(offset: bigint, bytes: bigint): Promise<(VolumeFacts & { seenAs: string[] }) | undefined> {
+    const window = windowSource(this.#source, offset, bytes);
+    const facts = (fileSystem: string, label: string, uuid: string | null, volumeBytes: bigint) => ({
+      name: `${fileSystem}@${offset}`,
+      fileSystem,
+      offset: diskNumber(offset),
+      sizeBytes: diskNumber(volumeBytes),
+      label,
+      uuid,
+      seenAs: [],
+      entriesWalked: null,
+      walkComplete: true,
+    });
+    const recognised = recogniseFileSystem(await window.read(0n, VOLUME_HEAD_BYTES));
+    if (recognised !== undefined) {
+      const { fileSystem, label, uuid, volumeBytes = window.sizeBytes } = recognised;
+      if (volumeBytes > window.sizeBytes) {
+        const expected = `room for the ${volumeBytes} bytes that it says it has`;
+        this.#problems.report({ offset, structure: `${fileSystem} superblock`, expected, found: `${window.sizeBytes}` });
+      }
+      return facts(fileSystem, label, uuid, volumeBytes);
+    }
+    // A hybrid ISO describes itself a second time from the start of its first partition: the same files, not walked again.
+    const iso = await readIsoVolume(window, () => {});
+    return iso === undefined ? undefined : facts("iso9660", iso.primary.volumeId, iso.primary.modified, iso.primary.volumeBytes);
+  }
 }
