@@ -1,0 +1,49 @@
+import { stat } from "node:fs/promises";
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { HiperisoError } from "../contract/error.ts";
+
+const RETRY_MS = 15;
+/** Holders keep the lock for milliseconds; a longer wait means that something else is wrong. */
+const WAIT_MAX_MS = 60_000;
+
+/**
+ * Runs `use` while no other process of this computer holds the lock on `directory`.
+ *
+ * The lock is a listening socket in Linux' abstract namespace, named after the directory's device and inode: the
+ * kernel frees it when its holder dies, however it dies, so there is no stale lock to break, and it works where
+ * the file system knows no locks (exFAT). Node has no flock().
+ */
+export async function withDirectoryLock<T>(directory: string, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
+  const { dev, ino } = await stat(directory, { bigint: true });
+  const release = await acquire(`\0hiperiso-lock-${dev}-${ino}`, directory, signal);
+  try {
+    return await use();
+  } finally {
+    await release();
+  }
+}
+
+async function acquire(name: string, directory: string, signal: AbortSignal): Promise<() => Promise<void>> {
+  for (let waited = 0; waited < WAIT_MAX_MS; waited += RETRY_MS) {
+    signal.throwIfAborted();
+    const release = await tryListen(name);
+    if (release !== undefined) return release;
+    await delay(RETRY_MS, undefined, { signal });
+  }
+  throw new HiperisoError({
+    what: "lock the log directory",
+    where: directory,
+    expected: `the lock within ${WAIT_MAX_MS / 1000} s`,
+    found: "another process that holds it",
+    hint: "See which hiperiso still runs (pgrep -af hiperiso).",
+  });
+}
+
+function tryListen(name: string): Promise<(() => Promise<void>) | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.once("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? resolve(undefined) : reject(error)));
+    server.listen(name, () => resolve(() => new Promise((closed) => server.close(() => closed()))));
+  });
+}

@@ -1,0 +1,231 @@
+/**
+ * A machine, decided and not started. Plain data: it is kept in the session as `machine.json`, every choice with the
+ * reason for it, and `qemu-arguments.ts` turns it into QEMU's words. Nothing here touches the computer.
+ */
+import { HiperisoError } from "../contract/error.ts";
+import type { Firmware, Settings, Vga } from "../contract/parameters.ts";
+import { type AskedLimits, type Limits, planLimits } from "./limits.ts";
+
+export type Attachment = "cd" | "usb";
+export type AcceleratorName = "kvm" | "tcg";
+export type NetworkMode = "none" | "restricted" | "user";
+
+/** Each choice of a plan says why it was made, in words for a person. */
+interface Choice {
+  readonly because: string;
+}
+
+export interface FirmwareFiles {
+  readonly code: string;
+  readonly codeFormat: string;
+  /** Template of the variable store; undefined for firmware without one (`-bios`). */
+  readonly variables: string | undefined;
+  readonly variablesFormat: string;
+  readonly requiresSmm: boolean;
+  readonly because: string;
+}
+
+export interface MachinePlan {
+  readonly qemu: string;
+  readonly machine: Choice & { readonly type: "q35"; readonly smm: boolean };
+  readonly accelerator: Choice & { readonly use: AcceleratorName };
+  readonly processor: Choice & { readonly model: string; readonly count: number };
+  readonly memoryMb: number;
+  readonly firmware: Choice & ({ readonly interface: "bios" } | ({ readonly interface: "uefi" } & FirmwareFiles));
+  readonly image: Choice & {
+    readonly path: string;
+    readonly blockDevice: boolean;
+    readonly attach: Attachment;
+    /** False: a throw-away overlay takes the guest's writes. */
+    readonly writable: boolean;
+  };
+  readonly screen: Choice & { readonly vga: Vga };
+  readonly network: Choice & { readonly mode: NetworkMode };
+  readonly limits: Limits;
+  /** What was asked for and is not done, or may surprise; shown to the person and kept in the session. */
+  readonly warnings: readonly string[];
+}
+
+/** Whether an image can be booted in one way, and from what that was seen. */
+export interface Way {
+  readonly can: boolean;
+  readonly because: string;
+}
+
+/** What the plan needs to know of the image. */
+export interface ImageToBoot {
+  /** Absolute. */
+  readonly path: string;
+  readonly blockDevice: boolean;
+  /** An optical image (ISO 9660); anything else is a disk. */
+  readonly optical: boolean;
+  readonly ways: Readonly<Record<Firmware, Readonly<Record<Attachment, Way>>>>;
+  /** Damage that makes a boot pointless: a sentence, or undefined. */
+  readonly damage: string | undefined;
+}
+
+export interface HostToBootOn {
+  readonly qemu: string;
+  readonly totalRamMb: number;
+  readonly availableRamMb: number;
+  readonly kvm: { readonly state: "available" | "unavailable" | "unknown"; readonly because: string };
+  /** UEFI firmware that was found, or why there is none. */
+  readonly uefi: { readonly files: FirmwareFiles } | { readonly missing: string; readonly hint: string };
+}
+
+export interface BootRequest {
+  readonly settings: Settings;
+  readonly attach: Attachment | undefined;
+  readonly accelerator: "auto" | AcceleratorName;
+  readonly network: NetworkMode;
+  readonly writable: boolean;
+  readonly limits: AskedLimits;
+}
+
+/** Throws a HiperisoError of kind `usage` when no sensible machine answers the request. */
+export function planMachine(request: BootRequest, image: ImageToBoot, host: HostToBootOn): MachinePlan {
+  const { settings } = request;
+  const way = chooseWay(request, image);
+  const accelerator = chooseAccelerator(request, host);
+  const firmware = chooseFirmwareFiles(way, host);
+  checkMemory(settings.guestRam, host);
+  const smm = firmware.interface === "uefi" && firmware.requiresSmm;
+  return {
+    qemu: host.qemu,
+    machine: {
+      type: "q35",
+      smm,
+      because: smm ? "this firmware keeps its variables behind SMM and hangs without a word where there is none" : "the standard PC with PCI Express",
+    },
+    accelerator,
+    processor: {
+      model: accelerator.use === "kvm" ? "host" : "max,la57=off",
+      count: settings.guestCpus,
+      because:
+        accelerator.use === "kvm"
+          ? "KVM runs the host's own processor"
+          : "all that the emulator can do; five-level page tables would only make it slower",
+    },
+    memoryMb: settings.guestRam,
+    firmware,
+    image: {
+      path: image.path,
+      blockDevice: image.blockDevice,
+      attach: way.attach,
+      writable: request.writable,
+      because: way.attachBecause,
+    },
+    screen: { vga: settings.vga, because: settings.vga === "none" ? "no display adapter was asked for" : "screenshots need a display adapter" },
+    network: {
+      mode: request.network,
+      because: request.network === "none" ? "a guest gets a network only when asked" : `--network ${request.network}`,
+    },
+    limits: planLimits(accelerator.use, request.limits),
+    warnings: planWarnings(request, image, host, way),
+  };
+}
+
+interface ChosenWay {
+  readonly firmware: Firmware;
+  readonly firmwareBecause: string;
+  readonly attach: Attachment;
+  readonly attachBecause: string;
+  readonly promising: boolean;
+}
+
+/**
+ * UEFI before BIOS, as computers of today do it; a CD before a stick for an optical image. What the person said is
+ * never overruled: with a firmware named, an image that looks unbootable is booted all the same, for the verdict.
+ */
+function chooseWay({ settings, attach }: BootRequest, image: ImageToBoot): ChosenWay {
+  const firmwares: readonly Firmware[] = settings.firmware === undefined ? ["uefi", "bios"] : [settings.firmware];
+  const attachments: readonly Attachment[] = attach === undefined ? (image.optical ? ["cd", "usb"] : ["usb"]) : [attach];
+  if (image.damage !== undefined && settings.firmware === undefined) throw unbootable(image, image.damage);
+  for (const firmware of firmwares) {
+    for (const attachment of attachments) {
+      const way = image.ways[firmware][attachment];
+      if (!way.can) continue;
+      return {
+        firmware,
+        firmwareBecause: settings.firmware === undefined ? way.because : `--firmware ${firmware}; ${way.because}`,
+        attach: attachment,
+        attachBecause: attach === undefined ? `as a ${attachment === "cd" ? "CD" : "USB stick"}: ${way.because}` : `--as ${attach}`,
+        promising: true,
+      };
+    }
+  }
+  const [firmware] = firmwares;
+  const [attachment] = attachments;
+  if (settings.firmware === undefined || firmware === undefined || attachment === undefined) {
+    throw unbootable(image, reasonsAgainst(image, firmwares, attachments));
+  }
+  return {
+    firmware,
+    firmwareBecause: `--firmware ${firmware}, although ${image.ways[firmware][attachment].because}`,
+    attach: attachment,
+    attachBecause: attach === undefined ? `an image of this kind is ${attachment === "cd" ? "a CD" : "a disk: attached as a USB stick"}` : `--as ${attach}`,
+    promising: false,
+  };
+}
+
+function reasonsAgainst(image: ImageToBoot, firmwares: readonly Firmware[], attachments: readonly Attachment[]): string {
+  return firmwares
+    .flatMap((firmware) => attachments.map((attachment) => `${firmware.toUpperCase()} from ${attachment === "cd" ? "CD" : "USB"}: ${image.ways[firmware][attachment].because}`))
+    .join("; ");
+}
+
+function unbootable(image: ImageToBoot, found: string): HiperisoError {
+  return new HiperisoError({
+    what: "boot the image",
+    where: image.path,
+    expected: "a whole image that some firmware can boot",
+    found,
+    hint: "`hiperiso inspect` shows what is in it; --firmware uefi or --firmware bios boots it all the same.",
+    kind: "usage",
+  });
+}
+
+export function chooseAccelerator({ settings, accelerator }: BootRequest, host: Pick<HostToBootOn, "kvm">): MachinePlan["accelerator"] {
+  if (accelerator === "kvm") return { use: "kvm", because: "--accel kvm: tried without asking the probe" };
+  if (accelerator === "tcg") return { use: "tcg", because: "--accel tcg" };
+  if (settings.fallback) return { use: "tcg", because: "hiperiso_fallback=1: KVM is not even tried" };
+  if (host.kvm.state === "available") return { use: "kvm", because: host.kvm.because };
+  return { use: "tcg", because: host.kvm.because };
+}
+
+function chooseFirmwareFiles(way: ChosenWay, host: HostToBootOn): MachinePlan["firmware"] {
+  if (way.firmware === "bios") return { interface: "bios", because: `QEMU's own SeaBIOS: ${way.firmwareBecause}` };
+  if ("files" in host.uefi) {
+    return { interface: "uefi", ...host.uefi.files, because: `${way.firmwareBecause}; ${host.uefi.files.because}` };
+  }
+  throw new HiperisoError({
+    what: "find UEFI firmware for the guest",
+    expected: "OVMF, by QEMU's firmware descriptors or in a known place",
+    found: host.uefi.missing,
+    hint: host.uefi.hint,
+    kind: "failure",
+  });
+}
+
+function checkMemory(guestRamMb: number, host: HostToBootOn): void {
+  if (guestRamMb <= host.totalRamMb) return;
+  throw new HiperisoError({
+    what: "give the guest its memory",
+    expected: `at most the ${host.totalRamMb} MB that this computer has`,
+    found: `${guestRamMb} MB asked for`,
+    hint: "Ask for less with --guest-ram.",
+    kind: "usage",
+  });
+}
+
+function planWarnings(request: BootRequest, image: ImageToBoot, host: HostToBootOn, way: ChosenWay): readonly string[] {
+  const { settings } = request;
+  const warnings: string[] = [];
+  if (image.damage !== undefined) warnings.push(`The image is damaged: ${image.damage}.`);
+  else if (!way.promising) warnings.push(`The image does not look bootable this way: ${way.firmwareBecause}.`);
+  if (settings.guestRam > host.availableRamMb) {
+    warnings.push(`The guest gets ${settings.guestRam} MB and only ${host.availableRamMb} MB are free: expect swapping.`);
+  }
+  if (request.writable) warnings.push("The guest may write to the image (--writable).");
+  return warnings;
+}
