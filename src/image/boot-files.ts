@@ -6,8 +6,8 @@ import { decodeLinuxKernel, KERNEL_HEAD_BYTES } from "../formats/linux-kernel.ts
 import { decodePe, type PeImage } from "../formats/pe.ts";
 import { latin1 } from "../formats/problem.ts";
 import { recogniseArchive } from "../formats/signature.ts";
-import { type FileTree, readTreeFile, readTreeFileHead, type TreeNode, walkTree } from "./file-tree.ts";
 import { type BootConfigFacts, diskNumber, type EfiBootFile, type FileFacts, type InitrdFacts, type KernelFacts } from "./image-facts.ts";
+import { readTreeFile, readTreeFileHead, type TreeNode, type VolumeTree, walkTree } from "./volume-tree.ts";
 
 export interface BootFiles {
   readonly efiBootFiles: readonly EfiBootFile[];
@@ -25,7 +25,11 @@ export interface BootFiles {
 const FILES_OPENED_MAX = 256;
 
 /** `volumeOffset`: of the tree's source in the image. */
-export async function findBootFiles<Node extends TreeNode>(tree: FileTree<Node>, volume: string, volumeOffset: bigint): Promise<BootFiles> {
+export async function findBootFiles<Node extends TreeNode>(
+  tree: VolumeTree<Node>,
+  volume: string,
+  volumeOffset: bigint,
+): Promise<BootFiles> {
   const efiBootFiles: EfiBootFile[] = [];
   const kernels: KernelFacts[] = [];
   const initrds: InitrdFacts[] = [];
@@ -113,7 +117,7 @@ function interestOf(path: string, sizeBytes: bigint): Interest | undefined {
 }
 
 async function decodeKernel<Node extends TreeNode>(
-  tree: FileTree<Node>,
+  tree: VolumeTree<Node>,
   node: Node,
   head: Uint8Array,
   pe: PeImage | undefined,
@@ -132,7 +136,7 @@ async function decodeKernel<Node extends TreeNode>(
 
 const TEXT_BYTES_MAX = 256;
 
-async function readText<Node extends TreeNode>(tree: FileTree<Node>, node: Node, offset: number, bytes: number): Promise<string> {
+async function readText<Node extends TreeNode>(tree: VolumeTree<Node>, node: Node, offset: number, bytes: number): Promise<string> {
   for await (const piece of readTreeFile(tree, node, BigInt(offset))) {
     return latin1(piece.subarray(0, Math.min(bytes, TEXT_BYTES_MAX)))
       .replace(/\0[\s\S]*$/, "")

@@ -1,8 +1,8 @@
-/** A FAT volume: its layout, and its directories as a `FileTree`. */
+/** A FAT volume: its layout, and its directories as a `VolumeTree`. */
 import { decodeFatBootSector, decodeFatDirectory, decodeFatLink, type FatEntry, type FatLayout, fatLinkRange } from "../formats/fat.ts";
 import { hex, type ReportProblem } from "../formats/problem.ts";
 import type { BlockSource } from "./block-source.ts";
-import { type Extent, type FileTree, smaller, type TreeNode } from "./file-tree.ts";
+import { type Extent, smaller, type TreeNode, type VolumeTree } from "./volume-tree.ts";
 
 export interface FatVolume {
   readonly source: BlockSource;
@@ -31,7 +31,7 @@ export async function readFatVolume(source: BlockSource, report: ReportProblem):
   return { source, layout, label: decodeFatDirectory(root.bytes, layout).label ?? layout.label };
 }
 
-export function fatTree({ source, layout }: FatVolume, report: ReportProblem): FileTree<FatNode> {
+export function fatTree({ source, layout }: FatVolume, report: ReportProblem): VolumeTree<FatNode> {
   return {
     source,
     report,

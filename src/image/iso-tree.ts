@@ -1,4 +1,4 @@
-/** An ISO 9660 volume: its descriptors, and its directories as a `FileTree` with the best names it has. */
+/** An ISO 9660 volume: its descriptors, and its directories as a `VolumeTree` with the best names it has. */
 import { decodeBootRecord } from "../formats/el-torito.ts";
 import {
   DESCRIPTOR_TYPE,
@@ -22,7 +22,7 @@ import {
   suspSkip,
 } from "../formats/rock-ridge.ts";
 import type { BlockSource } from "./block-source.ts";
-import type { Extent, FileTree, TreeNode } from "./file-tree.ts";
+import type { Extent, TreeNode, VolumeTree } from "./volume-tree.ts";
 
 export interface IsoVolume {
   readonly source: BlockSource;
@@ -121,7 +121,7 @@ export type IsoNames = "rock-ridge" | "joliet" | "plain";
 export const bestNames = (volume: IsoVolume): IsoNames =>
   volume.rockRidgeSkip !== undefined ? "rock-ridge" : volume.joliet !== undefined ? "joliet" : "plain";
 
-export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoNames = bestNames(volume)): FileTree<IsoNode> {
+export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoNames = bestNames(volume)): VolumeTree<IsoNode> {
   const descriptor = names === "joliet" && volume.joliet !== undefined ? volume.joliet : volume.primary;
   const { source } = volume;
   const blockBytes = BigInt(descriptor.blockBytes);

@@ -18,13 +18,13 @@ export interface TreeNode {
   readonly recordOffset: bigint;
 }
 
-/** A run of bytes of `FileTree.source`. */
+/** A run of bytes of `VolumeTree.source`. */
 export interface Extent {
   readonly offset: bigint;
   readonly bytes: bigint;
 }
 
-export interface FileTree<Node extends TreeNode = TreeNode> {
+export interface VolumeTree<Node extends TreeNode = TreeNode> {
   /** Offsets in nodes and extents count from its start. */
   readonly source: BlockSource;
   readonly report: ReportProblem;
@@ -59,7 +59,7 @@ const BOOT_DIRECTORIES =
  * Every node of the tree but the root, directories of boot files first, then breadth first. Returns false when it stopped at a limit.
  */
 export async function* walkTree<Node extends TreeNode>(
-  tree: FileTree<Node>,
+  tree: VolumeTree<Node>,
   limits: WalkLimits = WALK_LIMITS,
 ): AsyncGenerator<WalkedNode<Node>, boolean> {
   const urgent: { directory: Node; path: string; depth: number }[] = [{ directory: tree.root, path: "", depth: 0 }];
@@ -94,7 +94,7 @@ export async function* walkTree<Node extends TreeNode>(
 }
 
 /** The node at a path such as `/boot/grub/grub.cfg`; undefined where there is none. Symbolic links are not followed. */
-export async function findInTree<Node extends TreeNode>(tree: FileTree<Node>, path: string): Promise<Node | undefined> {
+export async function findInTree<Node extends TreeNode>(tree: VolumeTree<Node>, path: string): Promise<Node | undefined> {
   const same = (name: string, part: string) => name === part || (tree.ignoresCase && name.toLowerCase() === part.toLowerCase());
   let node: Node | undefined = tree.root;
   for (const part of path.split("/").filter((part) => part !== "")) {
@@ -117,7 +117,11 @@ const PIECE_BYTES = 262_144;
  * A file's bytes from `start`, in pieces of at most 256 KiB. Ends before `sizeBytes` where the image does, or where the chain of a damaged
  * file cannot be followed: what was read before stays right.
  */
-export async function* readTreeFile<Node extends TreeNode>(tree: FileTree<Node>, file: Node, start = 0n): AsyncGenerator<Uint8Array, void> {
+export async function* readTreeFile<Node extends TreeNode>(
+  tree: VolumeTree<Node>,
+  file: Node,
+  start = 0n,
+): AsyncGenerator<Uint8Array, void> {
   let skip = start;
   let left = file.sizeBytes - start;
   for await (const extent of tree.extents(file)) {
@@ -141,7 +145,11 @@ export async function* readTreeFile<Node extends TreeNode>(tree: FileTree<Node>,
 }
 
 /** The first bytes of a file: as many as asked for, as it has, or as can be read. Meant for heads of some KiB. */
-export async function readTreeFileHead<Node extends TreeNode>(tree: FileTree<Node>, file: Node, lengthBytes: number): Promise<Uint8Array> {
+export async function readTreeFileHead<Node extends TreeNode>(
+  tree: VolumeTree<Node>,
+  file: Node,
+  lengthBytes: number,
+): Promise<Uint8Array> {
   const head = new Uint8Array(Number(smaller(BigInt(lengthBytes), file.sizeBytes)));
   let done = 0;
   for await (const extent of tree.extents(file)) {
