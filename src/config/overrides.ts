@@ -1,0 +1,15 @@
+/** Which entry of `iso_overrides`, `menu_alias`, `menu_tip` speaks of an image (CONTRACT section 3). */
+import { compileGlob } from "./glob.ts";
+
+// The first entry whose glob matches `path`: a path on the data partition (/ISOs/ubuntu.iso) or, on a workstation, on its
+// file system. A glob without a slash speaks of the file name alone; a leading `*./` or `*/` means "in any folder", also
+// in none. Upper and lower case differ.
+export function firstMatch<Entry extends { readonly pattern: string }>(entries: readonly Entry[], path: string): Entry | undefined {
+  return entries.find(({ pattern }) => matchesPath(pattern, path));
+}
+
+export function matchesPath(pattern: string, path: string): boolean {
+  const fromRoot = path.replace(/^\/+/, "");
+  if (!pattern.includes("/")) return compileGlob(pattern)(fromRoot.slice(fromRoot.lastIndexOf("/") + 1));
+  return compileGlob(pattern.replace(/^\*\.?\//, "**/").replace(/^\/+/, ""))(fromRoot);
+}
