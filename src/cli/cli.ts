@@ -14,6 +14,8 @@ export interface Cli {
   json(value: unknown): void;
   /** True where stderr is a terminal that takes colour and cursor movement, and neither NO_COLOR nor TERM=dumb is set. */
   readonly colour: boolean;
+  /** The same of stdout. */
+  readonly colourOut: boolean;
   /** True where stderr is a terminal. */
   readonly interactive: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -44,6 +44,7 @@ export async function main(program: Program): Promise<void> {
     out: (text) => unread || process.stdout.write(text),
     err: (text) => unread || process.stderr.write(text),
     interactive: process.stderr.isTTY === true,
+    outInteractive: process.stdout.isTTY === true,
     columns: () => process.stderr.columns ?? 80,
     env: process.env,
   };

@@ -12,6 +12,8 @@ export interface Streams {
   err(text: string): unknown;
   /** stderr is a terminal. */
   readonly interactive: boolean;
+  /** stdout is one. */
+  readonly outInteractive: boolean;
   columns(): number;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -29,7 +31,8 @@ export interface Terminal extends AsyncDisposable {
 }
 
 export function openTerminal(streams: Streams, { asJson, signal, exit }: Options): Terminal {
-  const colour = streams.interactive && (streams.env["NO_COLOR"] ?? "") === "" && streams.env["TERM"] !== "dumb";
+  const takesColour = (streams.env["NO_COLOR"] ?? "") === "" && streams.env["TERM"] !== "dumb";
+  const colour = streams.interactive && takesColour;
   const status = new StatusLine(streams);
   const line = (text: string): void => status.print(text);
   const progress = asJson
@@ -48,6 +51,7 @@ export function openTerminal(streams: Streams, { asJson, signal, exit }: Options
       streams.out(`${JSON.stringify(value, null, 2)}\n`);
     },
     colour,
+    colourOut: streams.outInteractive && takesColour,
     interactive: streams.interactive,
     env: streams.env,
     job: { signal, progress },

@@ -3,8 +3,8 @@
  *
  * Nothing in the file can stop a boot. What is wrong is reported by line and column and left out, key by key; the rest applies.
  */
+import assert from "node:assert/strict";
 import { createScanner, findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
-import type * as z from "zod";
 import { PARAMETERS, type SettingName } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { configSchema } from "./config-schema.ts";
@@ -95,10 +95,7 @@ class ConfigReader {
     const errors: ParseError[] = [];
     const root = parseTree(this.#text, errors, { allowTrailingComma: true });
     for (const { error, offset } of errors) this.#report(offset, [], SYNTAX[printParseErrorCode(error)] ?? "is no JSON");
-    if (root === undefined) {
-      if (errors.length === 0) this.#report(0, [], "the file is empty: expected an object { … }");
-      return emptyConfig;
-    }
+    if (root === undefined) return emptyConfig;
     this.#reportRepeatedKeys(root);
     return this.#translate(root, this.#withoutFaults(root));
   }
@@ -154,32 +151,26 @@ class ConfigReader {
   }
 
   /** The value of the file less everything the schema refuses, each of which is reported. */
-  #withoutFaults(root: Node): Json {
+  #withoutFaults(root: Node): FileShape {
     const value = getNodeValue(root) as Json;
-    for (;;) {
-      const result = configSchema.safeParse(value);
-      if (result.success) return value;
-      const faults = result.error.issues.flatMap(faultsOf);
-      for (const fault of faults) this.#reportFault(root, value, fault);
-      // From the back, so that places in arrays stay true. At the root nothing is left.
-      if (faults.some(({ path }) => path.length === 0)) return {};
-      for (const { path } of faults.toSorted((one, other) => comparePaths(other.path, one.path))) removeAt(value, path);
-    }
+    const faults = faultsIn(value);
+    for (const fault of faults) this.#reportFault(root, value, fault);
+    // From the back, so that places in arrays stay true.
+    for (const { removed } of faults.toSorted((one, other) => comparePaths(other.removed, one.removed))) removeAt(value, removed);
+    const result = configSchema.safeParse(faults.some(({ removed }) => removed.length === 0) ? {} : value);
+    assert.ok(result.success, `configSchema reports all faults at once: ${result.error?.message}`);
+    return result.data as FileShape;
   }
 
   #reportFault(root: Node, value: Json, { path, unknownKey, message }: Fault): void {
-    const node = findNodeAtLocation(root, [...path]);
-    const keyNode = node?.parent?.type === "property" ? node.parent.children?.[0] : undefined;
-    if (unknownKey) {
-      this.#report(keyNode?.offset ?? 0, path, unknownKeyMessage(path));
-    } else {
-      const found = valueAt(value, path);
-      this.#report(node?.offset ?? 0, path, found === undefined ? message : `${message}, found ${excerpt(found)}`);
-    }
+    const node = findNodeAtLocation(root, [...path]) ?? findNodeAtLocation(root, path.slice(0, -1));
+    const found = valueAt(value, path);
+    if (unknownKey) this.#report(node?.parent?.offset ?? 0, path, unknownKeyMessage(path));
+    else if (found === undefined) this.#report(node?.offset ?? 0, path, `"${path.at(-1)}" is missing`);
+    else this.#report(node?.offset ?? 0, path, `${message}, found ${excerpt(found)}`);
   }
 
-  #translate(root: Node, value: Json): Config {
-    const file = value as FileShape;
+  #translate(root: Node, file: FileShape): Config {
     return {
       control: settingValues(file.control ?? {}, "control"),
       fallbackNoKvm: file.control?.fallback_no_kvm ?? emptyConfig.fallbackNoKvm,
@@ -188,7 +179,7 @@ class ConfigReader {
       menuAlias: (file.menu_alias ?? []).map(({ iso, alias }) => ({ pattern: iso, alias })),
       menuTip: (file.menu_tip ?? []).map(({ iso, tip }) => ({ pattern: iso, tip })),
       isoOverrides: patternsInOrder(root)
-        .filter((pattern) => file.iso_overrides?.[pattern] !== undefined)
+        .filter((pattern) => Object.hasOwn(file.iso_overrides ?? {}, pattern))
         .map((pattern) => ({ pattern, values: settingValues(file.iso_overrides![pattern]!, "override") })),
     };
   }
@@ -231,13 +222,19 @@ interface Fault {
   readonly path: readonly Key[];
   readonly unknownKey: boolean;
   readonly message: string;
+  /** What is left out for it: the value, or the whole entry of a list, which is nothing without one of its parts. */
+  readonly removed: readonly Key[];
 }
 
-function faultsOf(issue: z.core.$ZodIssue): Fault[] {
-  const path = issue.path as Key[];
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => ({ path: [...path, key], unknownKey: true, message: "" }));
-  // A key of the record that is no glob: the issue stands at the key.
-  return [{ path, unknownKey: false, message: issue.message }];
+function faultsIn(value: Json): Fault[] {
+  return (configSchema.safeParse(value).error?.issues ?? []).flatMap((issue): Fault[] => {
+    const path = issue.path as Key[];
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({ path: [...path, key], unknownKey: true, message: "", removed: [...path, key] }));
+    }
+    const entry = path.findLastIndex((key) => typeof key === "number");
+    return [{ path, unknownKey: false, message: issue.message, removed: entry === -1 ? path : path.slice(0, entry + 1) }];
+  });
 }
 
 function unknownKeyMessage(path: readonly Key[]): string {
@@ -279,12 +276,12 @@ function valueAt(value: Json, path: readonly Key[]): Json | undefined {
   );
 }
 
-/** Takes the value at `path` away; what was required beside it is then reported on the next round. */
+/** Takes the value at `path` away, unless it is gone with what held it. */
 function removeAt(value: Json, path: readonly Key[]): void {
   const holder = valueAt(value, path.slice(0, -1));
-  const key = path.at(-1)!;
+  const key = path.at(-1);
   if (Array.isArray(holder)) holder.splice(Number(key), 1);
-  else if (holder !== undefined && holder !== null && typeof holder === "object") delete holder[key];
+  else if (holder !== undefined && holder !== null && typeof holder === "object" && key !== undefined) delete holder[key];
 }
 
 function comparePaths(one: readonly Key[], other: readonly Key[]): number {
