@@ -1,0 +1,151 @@
+/** `hiperiso doctor`: what this computer has for hiperiso, what it lacks, and what each lack costs. */
+import { join } from "node:path";
+import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import picocolors from "picocolors";
+import { EXIT } from "../contract/error.ts";
+import { FIRMWARES } from "../contract/parameters.ts";
+import { printable } from "../formats/escape-terminal.ts";
+import { systemClock } from "../host/clock.ts";
+import { findFirmware } from "../host/firmware.ts";
+import { type KvmProbe, probeKvm } from "../host/kvm.ts";
+import { machineVersionOf, type QemuFacts, qemuFacts } from "../host/qemu-facts.ts";
+import {
+  DISTRIBUTIONS,
+  type Distribution,
+  type FoundTool,
+  installCommand,
+  lookForTools,
+  readDistribution,
+  readSystemTools,
+} from "../host/system-packages.ts";
+import { xdgFolders } from "../host/xdg.ts";
+import type { Cli } from "./cli.ts";
+import { examplesText, programVersion } from "./program.ts";
+
+export function command(cli: Cli): CommandUnknownOpts {
+  return new Command("doctor")
+    .description("Says what this computer has for hiperiso, what it lacks, which package brings it, and what each lack costs.")
+    .option("--json", "print the facts as JSON")
+    .addHelpText(
+      "after",
+      () =>
+        `\nExit status 3 when something is missing that no boot can do without.\n${examplesText([["hiperiso doctor", "before the first boot"]])}`,
+    )
+    .action(async ({ json }) => {
+      const checkup = await examine(cli);
+      if (json === true) cli.json(checkupJson(checkup));
+      else cli.out(checkupText(checkup, cli.colourOut));
+      if (!checkup.ready) cli.exit(EXIT.failure);
+    });
+}
+
+interface Checkup {
+  readonly distribution: Distribution | undefined;
+  readonly tools: readonly FoundTool[];
+  readonly kvm: KvmProbe | undefined;
+  readonly firmware: readonly FirmwareState[];
+  /** Nothing is missing that a boot cannot do without. */
+  readonly ready: boolean;
+}
+
+interface FirmwareState {
+  readonly interface: (typeof FIRMWARES)[number];
+  readonly secure_boot: boolean;
+  /** Descriptor or known path, undefined when none was found. */
+  readonly source: string | undefined;
+  readonly because: string;
+}
+
+async function examine(cli: Cli): Promise<Checkup> {
+  const { signal } = cli.job;
+  const folders = xdgFolders(cli.env);
+  const cacheDir = join(folders.cache, "hiperiso");
+  const tools = await lookForTools(await readSystemTools(), cli.env, signal);
+  const qemu = tools.find(({ tool }) => tool.id === "qemu-system-x86_64")?.path;
+  const facts = qemu === undefined ? undefined : await qemuFacts(qemu, { cacheDir, signal });
+  const kvm = qemu === undefined ? undefined : await probeKvm({ qemu, cacheDir, runtimeDir: folders.runtime, signal, clock: systemClock });
+  return {
+    distribution: await readDistribution(),
+    tools,
+    kvm,
+    firmware: facts === undefined ? [] : await firmwareStates(facts, cli),
+    ready: tools.every(({ tool, path }) => path !== undefined || !isVital(tool)),
+  };
+}
+
+const isVital = ({ required, stage }: FoundTool["tool"]): boolean => required && stage === "boot";
+
+async function firmwareStates(facts: QemuFacts, cli: Cli): Promise<readonly FirmwareState[]> {
+  const machine = machineVersionOf(facts.machines, "q35");
+  const kinds = FIRMWARES.flatMap((kind) => (kind === "uefi" ? [false, true] : [false]).map((secureBoot) => ({ kind, secureBoot })));
+  return await Promise.all(
+    kinds.map(async ({ kind, secureBoot }) => {
+      const want = { interface: kind, architecture: "x86_64", machine, secureBoot, formats: ["raw", "qcow2"] } as const;
+      const { chosen, because } = await findFirmware(want, cli.env);
+      return { interface: kind, secure_boot: secureBoot, source: chosen?.source, because };
+    }),
+  );
+}
+
+function checkupJson({ distribution, tools, kvm, firmware, ready }: Checkup): unknown {
+  return {
+    ready,
+    hiperiso: programVersion(),
+    node: process.versions.node,
+    distribution: distribution ?? null,
+    kvm: kvm === undefined ? { state: "unknown", because: "there is no QEMU to ask" } : { state: kvm.state, because: kvm.because },
+    firmware: firmware.map((state) => ({ ...state, source: state.source ?? null })),
+    tools: tools.map(({ tool, path, version }) => ({
+      id: tool.id,
+      what: tool.what,
+      found: path !== undefined,
+      path: path ?? null,
+      version: version ?? null,
+      stage: tool.stage,
+      required: tool.required,
+      needed_for: tool.needed_for,
+      cost_when_missing: tool.cost_when_missing,
+      packages: tool.packages,
+    })),
+  };
+}
+
+const STAGES = { boot: "To boot images", demo: "To build live images", test: "To run hiperiso's own tests" } as const;
+
+function checkupText({ distribution, tools, kvm, firmware, ready }: Checkup, colour: boolean): string {
+  const { bold, green, red, yellow } = picocolors.createColors(colour);
+  const width = Math.max(...tools.map(({ tool }) => tool.id.length));
+  const lines = [`hiperiso ${programVersion()}, Node ${process.versions.node}`];
+  const row = (mark: string, name: string, ...texts: string[]): void => {
+    lines.push(`  ${mark} ${name.padEnd(width)}  ${texts.map((text) => printable(text)).join("  ")}`);
+  };
+  for (const [stage, title] of Object.entries(STAGES)) {
+    lines.push("", bold(title));
+    for (const { tool, path, version } of tools.filter(({ tool }) => tool.stage === stage)) {
+      if (path !== undefined) {
+        row(green("✓"), tool.id, ...(version === undefined ? [path] : [version, path]));
+      } else {
+        row(tool.required ? red("✗") : yellow("–"), tool.id, `missing: ${tool.what}. ${tool.cost_when_missing}`);
+        if (distribution === undefined) lines.push(`    ${" ".repeat(width)}  ${packagesText(tool)}`);
+      }
+    }
+    if (stage === "boot") {
+      for (const state of firmware) {
+        const name = `${state.interface}${state.secure_boot ? " secure" : ""}`;
+        row(state.source === undefined ? yellow("–") : green("✓"), name, state.source ?? "no firmware", state.because);
+      }
+      if (kvm !== undefined) {
+        const slow = kvm.state === "available" ? [] : ["Boots are emulated: slower, the result is the same."];
+        row(kvm.state === "available" ? green("✓") : yellow("–"), "KVM", `${kvm.state}: ${kvm.because}.`, ...slow);
+      }
+    }
+  }
+  const missing = tools.filter(({ path }) => path === undefined).map(({ tool }) => tool);
+  if (missing.length > 0 && distribution !== undefined)
+    lines.push("", "To install what is missing:", `  ${installCommand(distribution, missing)}`);
+  lines.push("", ready ? green("Ready to boot images.") : red("Images cannot be booted yet."));
+  return `${lines.join("\n")}\n`;
+}
+
+const packagesText = ({ packages }: FoundTool["tool"]): string =>
+  `package: ${DISTRIBUTIONS.map((distribution) => `${packages[distribution]} (${distribution})`).join(", ")}`;
