@@ -29,17 +29,22 @@ export interface MbrEntry {
   readonly sectors: number;
 }
 
-/** Undefined where there is no table: no signature, or fewer than 512 bytes. Not reported: most sectors are no MBR. */
+/**
+ * Undefined where there is no table: no signature, fewer than 512 bytes, or no entry with a status that can be (boot code ends with
+ * 0x55 0xAA too). That is not reported: most sectors are no MBR.
+ */
 export function decodeMbr(sector: Uint8Array, { offset, report }: Place): Mbr | undefined {
   if (sector.length < MBR_BYTES || sector[510] !== 0x55 || sector[511] !== 0xaa) return undefined;
   const view = viewOf(sector);
   const entries: MbrEntry[] = [];
-  for (let number = 1; number <= 4; number += 1) {
-    const at = 446 + (number - 1) * 16;
+  const starts = [446, 462, 478, 494];
+  if (starts.every((at) => !isStatus(sector[at]!))) return undefined;
+  for (const [index, at] of starts.entries()) {
+    const number = index + 1;
     const type = sector[at + 4]!;
     if (type === 0) continue;
     const status = sector[at]!;
-    if (status !== 0 && status !== 0x80) {
+    if (!isStatus(status)) {
       report({ offset: offset + BigInt(at), structure: `MBR entry ${number}`, expected: "a status of 0x00 or 0x80", found: hex(status) });
     }
     entries.push({
@@ -53,6 +58,8 @@ export function decodeMbr(sector: Uint8Array, { offset, report }: Place): Mbr | 
   }
   return { bootCode: sector.slice(0, 440), diskSignature: view.getUint32(440, true), entries };
 }
+
+const isStatus = (status: number): boolean => status === 0 || status === 0x80;
 
 export const isExtended = (type: number): boolean => type === 0x05 || type === 0x0f || type === 0x85;
 

@@ -31,6 +31,9 @@ function biosEntry(entry: ElToritoFacts): BootAnswer {
   if (!entry.bootable) return no(`${title} is marked as not bootable`);
   if (entry.content === "outside") return no(`${title} points outside the image, to byte ${entry.offset}`);
   if (entry.content === "zeros") return no(`${title} points at zeros, at byte ${entry.offset}`);
+  if (entry.bootCode === "idle" || (entry.bootCode === "none" && entry.content === "volume")) {
+    return no(`${title} holds a file system without boot code, at byte ${entry.offset}`);
+  }
   const what = entry.bootLoader ?? (entry.emulation === "none" ? "boot code" : `a ${entry.emulation} image`);
   return yes(`${title} loads ${what}${entry.path === null ? "" : ` (${entry.path})`} from byte ${entry.offset}`);
 }
@@ -39,13 +42,16 @@ function uefiFromCd(evidence: BootEvidence): BootAnswer {
   return evidence.iso === null ? no(NO_CD) : uefiFromCatalog(evidence);
 }
 
+/** EDK II starts from any entry that holds a FAT volume, whatever its platform says; those that say UEFI come first. */
 function uefiFromCatalog(evidence: BootEvidence): BootAnswer {
   const all = evidence.iso?.elTorito ?? [];
   const entries = all.filter(({ platform }) => platform === "uefi");
-  return firstYes(
-    entries.map((entry) => uefiEntry(evidence, entry)),
-    no(noEntry(all, "UEFI")),
-  );
+  const others = all.filter((entry) => entry.platform !== "uefi" && entry.content === "volume");
+  const lenient = others
+    .map((entry) => uefiEntry(evidence, entry))
+    .filter(({ can }) => can)
+    .map(({ because }) => yes(`${because}, though not marked as UEFI's`));
+  return firstYes([...entries.map((entry) => uefiEntry(evidence, entry)), ...lenient], no(noEntry(all, "UEFI")));
 }
 
 function uefiEntry(evidence: BootEvidence, entry: ElToritoFacts): BootAnswer {
@@ -67,7 +73,7 @@ function biosFromDisk({ bootSector, mbr, kind }: BootEvidence): BootAnswer {
   if (bootSector === null)
     return no(`no boot sector: bytes 510 and 511 are not 0x55 0xaa${kind === "iso9660" ? " (not a hybrid image)" : ""}`);
   if (bootSector.code === "none") return no("sector 0 holds no boot code, only zeros");
-  if (bootSector.code === "message") return no("the code in sector 0 only says that there is nothing to boot");
+  if (bootSector.code === "idle") return no("the code in sector 0 belongs to no boot loader: it only says that there is nothing to boot");
   if (bootSector.code === "next") {
     const active = mbr?.partitions.find((partition) => partition.active);
     if (active === undefined) return no("the code in sector 0 looks for an active partition, and none is");

@@ -109,6 +109,8 @@ export interface ElToritoFacts {
   readonly path: string | null;
   /** `outside`: beyond the end of the image. `zeros`: nothing. `code`: something, not a file system. */
   readonly content: "outside" | "zeros" | "code" | "volume";
+  /** What a BIOS would run there; null where there is nothing. */
+  readonly bootCode: BootCodeKind | null;
   /** Who wrote the code, where it says so. */
   readonly bootLoader: string | null;
   /** `name` of the volume in it. */
@@ -119,7 +121,6 @@ export type ElToritoPlatform = "bios" | "powerpc" | "mac" | "uefi" | "other";
 export type ElToritoEmulation = "none" | "floppy 1.2M" | "floppy 1.44M" | "floppy 2.88M" | "hard disk" | "reserved";
 
 export interface BootSectorFacts {
-  /** Of zeros `none`; see `BootCodeKind`. */
   readonly code: BootCodeKind;
   /** Who wrote the code, where it says so. */
   readonly bootLoader: string | null;

@@ -2,6 +2,7 @@
 import { recogniseBootCode } from "../formats/boot-code.ts";
 import { type BootCatalogEntry, decodeBootCatalog, PLATFORM } from "../formats/el-torito.ts";
 import { ISO_SECTOR_BYTES } from "../formats/iso9660.ts";
+import { decodeLinuxKernel } from "../formats/linux-kernel.ts";
 import { MBR_BYTES } from "../formats/mbr.ts";
 import { recogniseContainer, recogniseFileSystem, VOLUME_HEAD_BYTES } from "../formats/signature.ts";
 import { type BlockSource, cachedSource, openImage, windowSource } from "./block-source.ts";
@@ -43,7 +44,8 @@ export async function probeImage(medium: BlockSource, signal: AbortSignal): Prom
   const container = isoVolume === undefined ? await readContainer(source) : undefined;
   // A superblock in sector 0 means that there is no table there, whatever stands where a table would be.
   const whole = isoVolume === undefined && container === undefined ? await volumes.add(wholeImage(source)) : null;
-  const partitioned = container === undefined && whole === null;
+  const kernel = isoVolume === undefined && container === undefined && decodeLinuxKernel(await source.read(0n, 1024)) !== undefined;
+  const partitioned = container === undefined && whole === null && !kernel;
 
   const mbr = partitioned ? await readMbrTable(source, problems.report, isoVolume !== undefined) : undefined;
   const announced = mbr?.facts.partitions.some(({ type }) => type === "0xee") ?? false;
@@ -59,18 +61,13 @@ export async function probeImage(medium: BlockSource, signal: AbortSignal): Prom
   const found = {
     container: container ?? null,
     iso,
-    bootSector: container === undefined ? await readBootSector(source) : null,
-    mbr:
-      mbr === undefined
-        ? null
-        : { ...mbr.facts, partitions: mbr.facts.partitions.map((entry, index) => ({ ...entry, volume: mbrNames[index] ?? null })) },
-    gpt:
-      gpt === undefined
-        ? null
-        : { ...gpt.facts, partitions: gpt.facts.partitions.map((entry, index) => ({ ...entry, volume: gptNames[index] ?? null })) },
+    // A kernel's first sector was a boot sector once, and ends like one still.
+    bootSector: kernel ? KERNEL_BOOT_SECTOR : container === undefined ? await readBootSector(source, whole !== null) : null,
+    mbr: mbr === undefined ? null : { ...mbr.facts, partitions: withVolumes(mbr.facts.partitions, mbrNames) },
+    gpt: gpt === undefined ? null : { ...gpt.facts, partitions: withVolumes(gpt.facts.partitions, gptNames) },
     ...volumes.facts(),
   };
-  const evidence = { ...kindOf(found), ...found };
+  const evidence = { ...kindOf(found, kernel), ...found };
   return {
     name: medium.name,
     sizeBytes: diskNumber(medium.sizeBytes),
@@ -80,8 +77,14 @@ export async function probeImage(medium: BlockSource, signal: AbortSignal): Prom
   };
 }
 
+const KERNEL_BOOT_SECTOR: BootSectorFacts = { code: "idle", bootLoader: null };
+
+const withVolumes = <Partition>(partitions: readonly Partition[], names: readonly (string | null)[]): Partition[] =>
+  partitions.map((partition, index) => ({ ...partition, volume: names[index] ?? null }));
+
 function kindOf(
   found: Pick<ImageFacts, "container" | "iso" | "mbr" | "gpt" | "volumes" | "bootSector">,
+  kernel: boolean,
 ): Pick<ImageFacts, "kind" | "because"> {
   if (found.iso !== null) return { kind: "iso9660", because: "a primary volume descriptor at byte 32768" };
   if (found.container !== null) return { kind: "container", because: `the signature of ${found.container}` };
@@ -89,7 +92,8 @@ function kindOf(
   const whole = found.volumes.find(({ offset }) => offset === 0);
   if (whole !== undefined) return { kind: "disk", because: `one ${whole.fileSystem} file system without a partition table` };
   if (found.mbr !== null) return { kind: "disk", because: "a partition table in sector 0" };
-  if (found.bootSector !== null && found.bootSector.code !== "none") return { kind: "disk", because: "boot code in sector 0" };
+  if (found.bootSector?.code === "loader") return { kind: "disk", because: "boot code in sector 0" };
+  if (kernel) return { kind: "unknown", because: "a Linux kernel, which firmware does not start from a disk" };
   return { kind: "unknown", because: "no file system, partition table or boot sector that we know" };
 }
 
@@ -105,11 +109,11 @@ async function readContainer(source: BlockSource): Promise<string | undefined> {
   return recogniseContainer(await source.read(0n, 512), tailOffset < 0n ? new Uint8Array() : await source.read(tailOffset, 512));
 }
 
-async function readBootSector(source: BlockSource): Promise<BootSectorFacts | null> {
+/** `fileSystem`: it is a file system's, which has code where a partition table would be. */
+async function readBootSector(source: BlockSource, fileSystem: boolean): Promise<BootSectorFacts | null> {
   const sector = await source.read(0n, MBR_BYTES);
   if (sector.length < MBR_BYTES || sector[510] !== 0x55 || sector[511] !== 0xaa) return null;
-  // Behind byte 440 is the table, and what a file system's boot sector has there no loader can do without the rest.
-  const { kind, loader } = recogniseBootCode(sector.subarray(0, 440));
+  const { kind, loader } = recogniseBootCode(sector.subarray(0, fileSystem ? 510 : 440));
   return { code: kind, bootLoader: loader };
 }
 
@@ -183,6 +187,7 @@ async function readElToritoEntry(
     sizeBytes: entry.loadSectors * 512,
     idString: entry.id,
     path: files.pathsByOffset.get(offset) ?? null,
+    bootCode: null,
     bootLoader: null,
     volume: null,
   } as const;
@@ -203,8 +208,9 @@ async function readElToritoEntry(
   }
   if (head.every((byte) => byte === 0)) return { ...facts, content: "zeros" };
   const volume = await volumes.add({ offset, bytes: source.sizeBytes - offset, title: structure, efiSystem: false });
-  if (volume !== null) return { ...facts, sizeBytes: volumes.sizeOf(volume) ?? facts.sizeBytes, content: "volume", volume };
-  return { ...facts, content: "code", bootLoader: recogniseBootCode(head).loader };
+  const { kind: bootCode, loader: bootLoader } = recogniseBootCode(head);
+  if (volume === null) return { ...facts, content: "code", bootCode, bootLoader };
+  return { ...facts, sizeBytes: volumes.sizeOf(volume) ?? facts.sizeBytes, content: "volume", volume, bootCode, bootLoader };
 }
 
 /** The file systems of an image and the boot files in them, each place looked at once, however many tables lead there. */
