@@ -1,0 +1,72 @@
+/** What a kind of stage is. Each file in `stages/` is one. */
+import type { z } from "zod";
+import type { Job } from "../contract/job.ts";
+import type { Environment } from "../host/xdg.ts";
+
+/** What every stage of a build may rely on. */
+export interface StageSurroundings {
+  /** Folder of the plan: paths in its options are relative to it. */
+  readonly planFolder: string;
+  /** Seconds since 1970: the time of every file and every field that holds one. */
+  readonly epochS: number;
+  /** Where tools are looked for, and the caller's folders. */
+  readonly env: Environment;
+  /** A folder that outlives builds, for what is costly to fetch and checked when used. */
+  readonly cacheFolder: string;
+  readonly job: Job;
+}
+
+export interface StageRun extends StageSurroundings {
+  /** Folder of each input's output, by the input's name. Read only. */
+  readonly inputs: Readonly<Record<string, string>>;
+  /** Hash of each input's stage, by the input's name. */
+  readonly inputHashes: Readonly<Record<string, string>>;
+  /** Empty; what the stage leaves there is its output. */
+  readonly output: string;
+  /** Empty; thrown away when the stage ends. */
+  readonly scratch: string;
+}
+
+/** A kind as its file writes it. */
+export interface StageDefinition<Options> {
+  readonly kind: string;
+  /** Raised whenever the same inputs and options would give other bytes than before. */
+  readonly revision: number;
+  readonly options: z.ZodType<Options>;
+  /** Names of the inputs, and whether each must be there. */
+  readonly inputs: Readonly<Record<string, "required" | "optional">>;
+  /** Whatever else decides the output: digests of the plan's files, versions of tools and packages. Goes into the stage's hash. */
+  ingredients(options: Options, surroundings: StageSurroundings): Promise<Readonly<Record<string, string>>>;
+  run(options: Options, run: StageRun): Promise<void>;
+}
+
+/** A kind as the runner sees it: options of any shape, checked before use. */
+export interface StageKind extends Pick<StageDefinition<unknown>, "kind" | "revision" | "inputs"> {
+  /** The work with these options, or what is wrong with them. */
+  check(options: unknown): StageWork | z.ZodError;
+}
+
+export interface StageWork {
+  /** With defaults filled in. */
+  readonly options: unknown;
+  ingredients(surroundings: StageSurroundings): Promise<Readonly<Record<string, string>>>;
+  run(run: StageRun): Promise<void>;
+}
+
+export function stageKind<Options>(definition: StageDefinition<Options>): StageKind {
+  const { kind, revision, inputs } = definition;
+  return {
+    kind,
+    revision,
+    inputs,
+    check(raw) {
+      const parsed = definition.options.safeParse(raw);
+      if (!parsed.success) return parsed.error;
+      return {
+        options: parsed.data,
+        ingredients: (surroundings) => definition.ingredients(parsed.data, surroundings),
+        run: (run) => definition.run(parsed.data, run),
+      };
+    },
+  };
+}

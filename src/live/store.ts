@@ -1,0 +1,122 @@
+/**
+ * Outputs of stages, each kept under the hash of its recipe:
+ *
+ *   <root>/outputs/<hash>/          what the stage made, complete and synced before it gets this name
+ *   <root>/recipes/<hash>.json      what it was made from: why a stage runs again is read from these
+ *   <root>/latest/<plan>.<stage>    the hash that this stage had last
+ *   <root>/work/<pid>-<ticks>-…/    being made; removed by the next build when its owner is gone
+ *
+ * A cut at any moment leaves only whole outputs under their names.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { syncDirectory, writeFileAtomic } from "../host/atomic-file.ts";
+import { identityOf, isAlive, type ProcessIdentity } from "../host/process-identity.ts";
+import { type Recipe, recipeHash } from "./graph.ts";
+
+export interface Workplace extends AsyncDisposable {
+  readonly output: string;
+  readonly scratch: string;
+}
+
+export class Store {
+  readonly #root: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Makes the folders, and removes what builds left behind that are no longer running. */
+  static async open(root: string): Promise<Store> {
+    for (const name of ["outputs", "recipes", "latest", "work"]) await mkdir(join(root, name), { recursive: true });
+    const store = new Store(root);
+    await store.#removeOrphans();
+    return store;
+  }
+
+  /** Where the output with this hash is, or will be. */
+  pathOf(hash: string): string {
+    return join(this.#root, "outputs", hash);
+  }
+
+  async has(hash: string): Promise<boolean> {
+    return (await stat(this.pathOf(hash)).catch(() => undefined))?.isDirectory() ?? false;
+  }
+
+  /** A new place to make an output in. Disposing of it removes what was not kept. */
+  async workplace(): Promise<Workplace> {
+    const path = join(this.#root, "work", `${ownerTag()}-${randomBytes(4).toString("hex")}`);
+    const [output, scratch] = [join(path, "output"), join(path, "scratch")];
+    for (const folder of [output, scratch]) await mkdir(folder, { recursive: true });
+    return { output, scratch, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+  }
+
+  /** Gives a finished output its name. Where another build was quicker, that one stays: the same hash holds the same bytes. */
+  async keep(recipe: Recipe, { output }: Workplace): Promise<void> {
+    const hash = recipeHash(recipe);
+    await writeFileAtomic(join(this.#root, "recipes", `${hash}.json`), `${JSON.stringify(recipe, null, 2)}\n`);
+    await syncTree(output);
+    try {
+      await rename(output, this.pathOf(hash));
+    } catch (error) {
+      if (!(await this.has(hash))) throw error;
+    }
+    await syncDirectory(join(this.#root, "outputs"));
+  }
+
+  /** What the stage was made from last time; undefined when it never was, or when that can no longer be read. */
+  async lastRecipe(plan: string, stage: string): Promise<Recipe | undefined> {
+    try {
+      const hash = (await readFile(this.#latest(plan, stage), "utf8")).trim();
+      return JSON.parse(await readFile(join(this.#root, "recipes", `${hash}.json`), "utf8")) as Recipe;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async rememberLatest(plan: string, stage: string, hash: string): Promise<void> {
+    await writeFileAtomic(this.#latest(plan, stage), `${hash}\n`);
+  }
+
+  #latest(plan: string, stage: string): string {
+    return join(this.#root, "latest", `${plan}.${stage}`);
+  }
+
+  async #removeOrphans(): Promise<void> {
+    const work = join(this.#root, "work");
+    for (const name of await readdir(work)) {
+      const owner = ownerOf(name);
+      if (owner === undefined || !isAlive(owner)) await rm(join(work, name), { recursive: true, force: true });
+    }
+  }
+}
+
+/** This process, so that another one can tell whether we still live. */
+function ownerTag(): string {
+  const self = identityOf(process.pid);
+  if (self === undefined) return `${process.pid}-0-unknown`;
+  return `${self.pid}-${self.pid_start_ticks}-${self.boot_id.replaceAll("-", "_")}`;
+}
+
+function ownerOf(name: string): ProcessIdentity | undefined {
+  const [pid, ticks, boot] = name.split("-");
+  if (pid === undefined || ticks === undefined || boot === undefined || !/^\d+$/.test(pid)) return undefined;
+  return { pid: Number(pid), pid_start_ticks: ticks, boot_id: boot.replaceAll("_", "-") };
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else if (entry.isFile()) {
+      const file = await open(path, "r");
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    }
+  }
+  await syncDirectory(folder);
+}
