@@ -1,0 +1,57 @@
+import type { Rule } from "../rule.ts";
+
+/** What SeaBIOS, UEFI (EDK II) and shim say when they find nothing to start, or may not start it. */
+export const FIRMWARE_RULES: readonly Rule[] = [
+  {
+    id: "firmware/seabios-no-bootable-device",
+    kind: "no_boot_device",
+    severity: "fatal",
+    stage: "firmware",
+    domain: "firmware",
+    pattern: /^No bootable device\.|^Boot failed: (?:not a bootable disk|could not read the boot disk)/,
+    explanation: "The BIOS found no device that it could boot from.",
+    hint: "Check that the image holds a boot sector for BIOS (hiperiso inspect), or boot it with --firmware uefi.",
+    matches: ["No bootable device.", "Boot failed: not a bootable disk"],
+    ignores: ["Booting from Hard Disk..."],
+  },
+  {
+    id: "firmware/uefi-no-bootable-option",
+    kind: "no_boot_device",
+    severity: "fatal",
+    stage: "firmware",
+    domain: "firmware",
+    pattern: /BdsDxe: No bootable option or device was found/,
+    ends: true,
+    explanation: "The UEFI firmware found no entry or device that it could boot from.",
+    hint: "Check that the image holds \\EFI\\BOOT\\BOOTX64.EFI on a FAT file system (hiperiso inspect), or boot it with --firmware bios.",
+    matches: ["BdsDxe: No bootable option or device was found."],
+    ignores: ['BdsDxe: starting Boot0001 "UEFI QEMU HARDDISK QM00001 " from PciRoot(0x0)/Pci(0x2,0x0)'],
+  },
+  {
+    id: "firmware/efi-shell",
+    kind: "no_boot_device",
+    severity: "fatal",
+    stage: "firmware",
+    domain: "firmware",
+    pattern: /^UEFI Interactive Shell v/,
+    explanation: "No boot entry could be started, so the UEFI firmware fell back to its built-in shell.",
+    hint: "Check that the image holds \\EFI\\BOOT\\BOOTX64.EFI on a FAT file system (hiperiso inspect), or boot it with --firmware bios.",
+    matches: ["UEFI Interactive Shell v2.2"],
+    ignores: ["Shell scripts are interactive"],
+  },
+  {
+    id: "firmware/secure-boot-refused",
+    kind: "secure_boot_violation",
+    severity: "fatal",
+    stage: "firmware",
+    domain: "firmware",
+    pattern: /BdsDxe: failed to (?:load|start) .*: (?:Access Denied|Security Violation)|Verification failed: \(0x1A\) Security Violation/,
+    explanation: "Secure Boot refused a boot loader: no enrolled key vouches for its signature.",
+    hint: "Boot without Secure Boot, or use an image whose loader is signed by a key that this firmware trusts.",
+    matches: [
+      'BdsDxe: failed to load Boot0001 "UEFI QEMU DVD-ROM QM00001 " from PciRoot(0x0)/Pci(0x1F,0x2): Access Denied',
+      "Verification failed: (0x1A) Security Violation",
+    ],
+    ignores: ['BdsDxe: failed to load Boot0001 "UEFI QEMU HARDDISK QM00001 " from PciRoot(0x0)/Pci(0x2,0x0): Not Found'],
+  },
+];

@@ -1,0 +1,248 @@
+import type { StageMark } from "./rule.ts";
+
+/**
+ * The lines by which a boot shows how far it has come, in the order in which it passes them. A stage is reached when one
+ * of its marks is seen; marks that `begin` a program also tell a second boot in the same log from the first.
+ */
+export const STAGE_MARKS: readonly StageMark[] = [
+  // Firmware
+  {
+    id: "stage/seabios",
+    stage: "firmware",
+    program: "SeaBIOS",
+    pattern: /^SeaBIOS \(version /,
+    begins: true,
+    matches: ["SeaBIOS (version 1.16.2-debian-1.16.2-1)"],
+    ignores: ["DMI: QEMU Standard PC (Q35 + ICH9, 2009), BIOS 1.16.2-debian-1.16.2-1 04/01/2014"],
+  },
+  {
+    id: "stage/bios-boots",
+    stage: "firmware",
+    program: "SeaBIOS",
+    pattern: /^Booting from (?:Hard Disk|DVD\/CD|Floppy|ROM|USB|CBFS|[0-9A-F]{4}:[0-9A-F]{4})/,
+    matches: ["Booting from DVD/CD...", "Booting from Hard Disk...", "Booting from ROM.."],
+    ignores: ["Booting from a disk image is slow"],
+  },
+  {
+    id: "stage/ipxe-rom",
+    stage: "firmware",
+    program: "iPXE",
+    pattern: /^iPXE \(https?:\/\/ipxe\.org\) [0-9a-f]{2}:/i,
+    matches: ["iPXE (http://ipxe.org) 00:03.0 CA00 PCI2.10 PnP PMM+7EFC6A30+7EF06A30 CA00"],
+    ignores: ["iPXE 1.21.1 -- Open Source Network Boot Firmware"],
+  },
+  {
+    id: "stage/ovmf",
+    stage: "firmware",
+    program: "UEFI",
+    pattern:
+      /BdsDxe: (?:loading|starting|failed|No bootable)|^UEFI Interactive Shell v|^Loading (?:PEIM|driver) at 0x|^\[Bds\]|^UEFI firmware \(version /,
+    matches: [
+      'BdsDxe: loading Boot0001 "UEFI QEMU DVD-ROM QM00001 " from PciRoot(0x0)/Pci(0x1F,0x2)/Sata(0x0,0xFFFF,0x0)',
+      "UEFI Interactive Shell v2.2",
+    ],
+    ignores: ["efi: EFI v2.70 by EDK II"],
+  },
+  {
+    id: "stage/coreboot",
+    stage: "firmware",
+    program: "coreboot",
+    pattern: /\bcoreboot-\S+ .*\b(?:bootblock|verstage|romstage|ramstage|postcar)\b.* starting/,
+    matches: ["coreboot-4.20 Thu Jan  1 00:00:00 UTC 1970 x86_32 bootblock starting (log level: 7)..."],
+    ignores: ["coreboot table at 0x7fffd000"],
+  },
+  {
+    id: "stage/board-firmware",
+    stage: "firmware",
+    program: "board firmware",
+    pattern: /^U-Boot (?:SPL|TPL) \d|^OpenSBI v\d|^(?:NOTICE|INFO): {1,4}BL(?:1|2|31|33)\b|^Starting depthcharge on /,
+    matches: ["U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "OpenSBI v1.3", "NOTICE:  BL31: v2.9(release):v2.9.0"],
+    ignores: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)"],
+  },
+
+  // Boot loaders
+  {
+    id: "stage/grub",
+    stage: "bootloader",
+    program: "GRUB",
+    pattern:
+      /^GRUB loading|^ ?Welcome to GRUB!|\bGNU GRUB +version \d|will be executed automatically in \d+ ?s\.|^ *Booting (?:`|a command list)|^Loading Linux \S+ \.\.\.|^Loading initial ramdisk \.\.\.|^grub(?: rescue)?>|^GRUB version \d/,
+    matches: [
+      "Welcome to GRUB!",
+      "                             GNU GRUB  version 2.06",
+      "  Booting `Debian GNU/Linux'",
+      "Loading Linux 6.1.0-18-amd64 ...",
+      "grub rescue>",
+    ],
+    ignores: ["Booting Linux on physical CPU 0x0", "grub-common.service"],
+  },
+  {
+    id: "stage/syslinux",
+    stage: "bootloader",
+    program: "syslinux",
+    pattern: /^(?:SYS|ISO|PXE|EXT)LINUX \d+\.\d+ |^Loading \S+\.{3} ?(?:ok|ready)\b|^boot: /,
+    matches: [
+      "ISOLINUX 6.04 20200816 ETCD Copyright (C) 1994-2015 H. Peter Anvin et al",
+      "SYSLINUX 6.04 EDD 6.04-pre2",
+      "Loading /boot/vmlinuz... ok",
+    ],
+    ignores: ["Loading keymap: ok"],
+  },
+  {
+    id: "stage/systemd-boot",
+    stage: "bootloader",
+    program: "systemd-boot",
+    pattern: /^ *Boot in \d+ ?s\.|^systemd-boot \d/,
+    matches: ["Boot in 3 s."],
+    ignores: ["Boot in progress"],
+  },
+  {
+    id: "stage/ipxe",
+    stage: "bootloader",
+    program: "iPXE",
+    pattern: /^iPXE initialising devices|^iPXE \d+\.\d+\.\d+|^iPXE>/,
+    matches: ["iPXE initialising devices...ok", "iPXE 1.21.1+ (g4e456) -- Open Source Network Boot Firmware -- https://ipxe.org"],
+    ignores: ["iPXE (http://ipxe.org) 00:03.0 CA00 PCI2.10 PnP PMM+7EFC6A30+7EF06A30 CA00"],
+  },
+  {
+    id: "stage/u-boot",
+    stage: "bootloader",
+    program: "U-Boot",
+    pattern: /^U-Boot \d{4}\.\d\d|^Hit any key to stop autoboot: |^Starting kernel \.\.\.|^## (?:Booting kernel|Loading kernel) from /,
+    matches: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "Hit any key to stop autoboot:  3", "Starting kernel ..."],
+    ignores: ["U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "Starting kernel event tracing"],
+  },
+  {
+    id: "stage/bsd-loader",
+    stage: "bootloader",
+    program: "BSD loader",
+    pattern: /^FreeBSD\/\S+ (?:EFI|bootstrap|EFI bootstrap) loader, Revision |^>> (?:OpenBSD|NetBSD)\/\S+ .*(?:BOOT|Boot)/,
+    matches: ["FreeBSD/amd64 EFI loader, Revision 3.0", ">> OpenBSD/amd64 BOOT 3.65", ">> NetBSD/x86 BIOS Boot, Revision 5.11"],
+    ignores: ["FreeBSD/amd64 (host) (ttyu0)"],
+  },
+
+  // Kernels
+  {
+    id: "stage/efi-stub",
+    stage: "kernel",
+    program: "Linux",
+    pattern: /^EFI stub: /,
+    matches: ["EFI stub: Loaded initrd from LINUX_EFI_INITRD_MEDIA_GUID device path"],
+    ignores: ["efi: EFI stub not in use"],
+  },
+  {
+    id: "stage/linux",
+    stage: "kernel",
+    program: "Linux",
+    pattern: /^Linux version \d+\.\d+\S* \(\S+@\S+\)|^Linux version \d+\.\d+\S* \(|^Booting Linux on (?:physical CPU|hart) /,
+    begins: true,
+    matches: [
+      "Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP",
+      "Booting Linux on physical CPU 0x0000000000 [0x410fd034]",
+    ],
+    ignores: ["Loading modules backported from Linux version v5.8.0-0-gbcf876870b95"],
+  },
+  {
+    id: "stage/linux-early",
+    stage: "kernel",
+    program: "Linux",
+    pattern: /^(?:Kernel command line|Command line): |^Decompressing Linux\.\.\.|^Uncompressing Linux\.\.\.|^early console in /,
+    matches: ["Kernel command line: BOOT_IMAGE=/vmlinuz console=ttyS0", "Decompressing Linux... Parsing ELF... done."],
+    ignores: ["Command line tools are installed"],
+  },
+  {
+    id: "stage/bsd-kernel",
+    stage: "kernel",
+    program: "BSD",
+    pattern: /^Copyright \(c\) \d{4}-\d{4} The FreeBSD Project\.|^(?:OpenBSD|NetBSD) \d+\.\S+ \((?:GENERIC|RAMDISK|INSTALL|XEN)\S*\)/,
+    begins: true,
+    matches: [
+      "Copyright (c) 1992-2023 The FreeBSD Project.",
+      "OpenBSD 7.4 (GENERIC.MP) #1397: Tue Oct 10 09:02:37 MDT 2023",
+      "NetBSD 10.0 (GENERIC) #0: Thu Mar 28 08:33:33 UTC 2024",
+    ],
+    ignores: ["Welcome to FreeBSD!"],
+  },
+
+  // Initramfs
+  {
+    id: "stage/initramfs",
+    stage: "initramfs",
+    program: "initramfs",
+    pattern:
+      /^Run \/init as init process|^Loading, please wait\.\.\.|^Begin: (?:Loading essential drivers|Running \/scripts\/|Mounting root file system|Mounting ")|dracut-\d+\S* \(Initramfs\)|^(?:systemd\[1\]: )?Running in initr(?:d|amfs)\.|^dracut-(?:initqueue|pre-\w+|cmdline|mount)\[\d+\]: |^dracut: |^:: running (?:early )?hook \[/,
+    matches: [
+      "Run /init as init process",
+      "Begin: Running /scripts/init-premount ... done.",
+      "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!",
+      "systemd[1]: Running in initrd.",
+      ":: running early hook [udev]",
+    ],
+    ignores: ["Run /sbin/init as init process", "Begin: 0x1000 End: 0x2000", "Trying to unpack rootfs image as initramfs..."],
+  },
+
+  // Init systems
+  {
+    id: "stage/init",
+    stage: "userspace",
+    program: "init",
+    pattern:
+      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: (?:version \d|Entering runlevel)|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: enter stage: |^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:/,
+    matches: [
+      "Run /sbin/init as init process",
+      "systemd[1]: Switching root.",
+      "INIT: version 3.06 booting",
+      "- runit: enter stage: /etc/runit/2",
+      "procd: - early -",
+    ],
+    ignores: ["Run /init as init process", 'INIT: cannot execute "/sbin/getty"'],
+  },
+  {
+    id: "stage/systemd",
+    stage: "userspace",
+    program: "systemd",
+    pattern:
+      /^Welcome to (?!GRUB)(?!.{0,100}\(Initramfs\)).{3,100}!$|^(?:systemd\[1\]: )?systemd \d+\S* running in system mode|^\[ +OK +\] (?:Started|Reached target|Mounted|Created slice|Listening on|Finished) /,
+    matches: [
+      "Welcome to Debian GNU/Linux 12 (bookworm)!",
+      "systemd[1]: systemd 252.22-1~deb12u1 running in system mode (+PAM +AUDIT)",
+      "[  OK  ] Reached target Multi-User System.",
+    ],
+    ignores: ["Welcome to GRUB!", "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!"],
+  },
+  {
+    id: "stage/openrc",
+    stage: "userspace",
+    program: "OpenRC",
+    pattern: /^ *OpenRC [\d.]+\S* is starting up /,
+    matches: ["   OpenRC 0.52.1 is starting up Linux 6.6.7-0-lts (x86_64)"],
+    ignores: ["OpenRC init scripts"],
+  },
+  {
+    id: "stage/rc-scripts",
+    stage: "userspace",
+    program: "init scripts",
+    pattern:
+      /^Starting (?:syslogd|klogd|network|udev|sshd|dropbear|logging)[^:]{0,40}: OK|^Please press Enter to activate this console\.|^(?:starting network|Starting local daemons|setting tty flags)/,
+    matches: ["Starting syslogd: OK", "Please press Enter to activate this console."],
+    ignores: ["Starting kernel ..."],
+  },
+
+  // Login
+  {
+    id: "stage/login-prompt",
+    stage: "login",
+    program: "getty",
+    pattern: /^(?:[\w.-]{1,64}(?: \S{1,32}){0,2} )?login: ?(?:root|$)|^[\w.-]{1,64} login: \w{1,32}(?: \(automatic login\))?$/,
+    matches: ["debian login: ", "login:", "host login: root (automatic login)"],
+    ignores: ["Last login: Mon Jan  1 00:00:00 UTC 2024 on ttyS0", "sshd: invalid login: too many attempts"],
+  },
+  {
+    id: "stage/root-shell",
+    stage: "login",
+    program: "shell",
+    pattern: /^\/ # ?$|^~ # ?$|^[\w.-]{0,64}@[\w.()-]{1,64}:[~/][\w/.-]{0,64}[#$] ?$|^\[\w+@[\w.-]+ [~/\w.-]{1,64}\][#$] ?$/,
+    matches: ["/ #", "~ # ", "root@debian:~# ", "[root@localhost ~]# "],
+    ignores: ["# mount /dev/sda1", "/ # is not here"],
+  },
+];

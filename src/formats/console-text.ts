@@ -1,0 +1,73 @@
+/**
+ * The text that a person saw, out of what a console was sent: one raw line (without its LF) becomes the texts that stood
+ * on the screen one after the other. ECMA-48 for the sequences.
+ *
+ * A return to the line's start, a jump of the cursor and a cleared screen end a text: what follows is drawn elsewhere or over it.
+ * A jump to the very cell where the cursor stands is none (GRUB and OVMF draw menus letter by letter that way), and one a
+ * little to the right on the same row is a blank.
+ */
+
+/** ESC [ … , ESC ] … , the other strings, ESC with intermediates, and C0 but tab. */
+const SEQUENCE = new RegExp(
+  [
+    "\\x1b\\[[0-?]{0,32}[ -/]{0,4}[@-~]?",
+    "\\x1b\\][^\\x07\\x1b\\n]{0,512}(?:\\x07|\\x1b\\\\)?",
+    "\\x1b[PX^_][^\\x1b\\n]{0,512}(?:\\x1b\\\\)?",
+    "\\x1b[ -/]{0,4}[0-~]?",
+    "[\\0-\\x08\\x0b-\\x1f\\x7f]",
+  ].join("|"),
+  "g",
+);
+const DIRTY = /[\0-\x08\x0b-\x1f\x7f]/;
+
+/** Texts of one raw line, in the order in which they were drawn; blank ones left out. `[""]` is never returned: a blank line gives `[]`. */
+export function consoleTexts(raw: string): readonly string[] {
+  if (!DIRTY.test(raw)) return raw.trim() === "" ? [] : [raw.trimEnd()];
+  const texts: string[] = [];
+  let text = "";
+  let row = -1;
+  let column = -1;
+  let from = 0;
+  const end = () => {
+    if (text.trim() !== "") texts.push(text.trimEnd());
+    text = "";
+  };
+  SEQUENCE.lastIndex = 0;
+  for (let match = SEQUENCE.exec(raw); match !== null; match = SEQUENCE.exec(raw)) {
+    text += raw.slice(from, match.index);
+    column += match.index - from;
+    from = SEQUENCE.lastIndex;
+    const sequence = match[0];
+    if (sequence === "\b") {
+      text = text.slice(0, -1);
+      column -= 1;
+    } else if (sequence === "\r") {
+      end();
+      row = -1;
+    } else if (sequence.startsWith("\x1b[")) {
+      const final = sequence.at(-1)!;
+      if (final === "H" || final === "f") {
+        const [toRow = 1, toColumn = 1] = sequence
+          .slice(2, -1)
+          .split(";")
+          .map((part) => Number(part) || 1);
+        const sameRow = toRow === row && toColumn >= column;
+        if (!sameRow) end();
+        else if (toColumn > column) text += " ";
+        row = toRow;
+        column = toColumn;
+      } else if (final === "C") {
+        text += " ";
+      } else if ("ABEFGd".includes(final) || (final === "J" && sequence !== "\x1b[J" && sequence !== "\x1b[0J")) {
+        end();
+        row = -1;
+      }
+    } else if (sequence === "\x1bM" || sequence === "\x1bc" || sequence === "\x0c") {
+      end();
+      row = -1;
+    }
+  }
+  text += raw.slice(from);
+  end();
+  return texts;
+}
