@@ -132,11 +132,15 @@ function checkupText({ distribution, tools, kvm, firmware, ready }: Checkup, col
     if (stage === "boot") {
       for (const state of firmware) {
         const name = `${state.interface}${state.secure_boot ? " secure" : ""}`;
-        row(state.source === undefined ? yellow("–") : green("✓"), name, state.source ?? "no firmware", state.because);
+        row(
+          state.source === undefined ? yellow("–") : green("✓"),
+          name,
+          state.source === undefined ? `none: ${state.because}` : state.because,
+        );
       }
       if (kvm !== undefined) {
-        const slow = kvm.state === "available" ? [] : ["Boots are emulated: slower, the result is the same."];
-        row(kvm.state === "available" ? green("✓") : yellow("–"), "KVM", `${kvm.state}: ${kvm.because}.`, ...slow);
+        const cost = kvm.state === "available" ? "" : " Boots are emulated: slower, with the same result.";
+        row(kvm.state === "available" ? green("✓") : yellow("–"), "KVM", `${kvm.state}: ${kvm.because}.${cost}`);
       }
     }
   }

@@ -2,6 +2,7 @@
  * What every command has in common: the line is read, one module is loaded, one error printer and one place decide
  * the exit status. `hiperiso` and `hiperiso-log` are two tables of commands run by this.
  */
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { EXIT } from "../contract/error.ts";
@@ -26,6 +27,7 @@ export interface Program {
 /** The process: streams, signals, exit status. Does not end it, so that what is still being written gets written. */
 export async function main(program: Program): Promise<void> {
   const abort = new AbortController();
+  setMaxListeners(0, abort.signal); // whatever waits listens to it
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.once(name, () => {
       abort.abort(new DOMException(`interrupted by ${name}`, "AbortError"));
