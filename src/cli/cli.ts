@@ -10,6 +10,8 @@ export interface Cli {
   out(text: string): void;
   /** Writes a line for a person to stderr. */
   err(text: string): void;
+  /** Redraws the last line of stderr where that is a terminal; does nothing elsewhere. `text` is harmless already. */
+  status(text: string): void;
   /** Prints a value as indented JSON on stdout. */
   json(value: unknown): void;
   /** True where stderr is a terminal that takes colour and cursor movement, and neither NO_COLOR nor TERM=dumb is set. */

@@ -46,6 +46,9 @@ export function openTerminal(streams: Streams, { asJson, signal, exit }: Options
       streams.out(text);
     },
     err: line,
+    status: (text) => {
+      if (!asJson && streams.interactive && streams.env["TERM"] !== "dumb") status.draw(text);
+    },
     json: (value) => {
       status.clear();
       streams.out(`${JSON.stringify(value, null, 2)}\n`);

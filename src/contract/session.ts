@@ -35,6 +35,8 @@ export const SESSION_FILES = {
   ending: "ending.json",
   /** Who writes this session: `Owner`. */
   owner: "owner.json",
+  /** QEMU's process, by the same three facts as its owner's: what the next start ends if it should still live. */
+  qemuProcess: "qemu.json",
   /** What QEMU printed on its standard error. */
   qemuErrors: "qemu.stderr",
   /** SeaBIOS' debug port (0x402); OVMF's release builds print nothing there. */

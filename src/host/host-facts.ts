@@ -1,6 +1,8 @@
 /** What a session says of the computer it was recorded on: nothing that identifies it or its owner. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readIdentity } from "./identity.ts";
+import { type Identity, maskIdentity } from "./mask.ts";
 import { readBootId } from "./process-identity.ts";
 
 /** The first five as in `session.json`, `host`. Memory in MB of 2^20 bytes. */
@@ -19,14 +21,17 @@ export interface HostFacts {
   readonly uptime_s: number;
 }
 
-/** Facts that the kernel does not tell are empty or 0. Throws only where there is no /proc at all. */
-export async function hostFacts(proc = "/proc"): Promise<HostFacts> {
+/**
+ * Facts that the kernel does not tell are empty or 0. Throws only where there is no /proc at all.
+ * `identity`: who is hidden, for whoever builds a kernel may give it a name.
+ */
+export async function hostFacts(proc = "/proc", identity: Identity = readIdentity(process.env)): Promise<HostFacts> {
   const [release, cpuinfo, meminfo, uptime] = await Promise.all(
     ["sys/kernel/osrelease", "cpuinfo", "meminfo", "uptime"].map((name) => readFile(join(proc, name), "utf8").catch(() => "")),
   );
   const memory = decodeMeminfo(meminfo ?? "");
   return {
-    kernel_version: (release ?? "").trim(),
+    kernel_version: maskIdentity((release ?? "").trim(), identity),
     ...decodeCpuinfo(cpuinfo ?? ""),
     total_ram_mb: memory.totalMb,
     available_ram_mb: memory.availableMb,

@@ -163,7 +163,8 @@ function read(path: string, encoding: "utf8" | "latin1" = "utf8"): string {
   try {
     file = openSync(path, "r");
     let length = 0;
-    for (let got = -1; got !== 0 && length < scratch.length; length += got) got = readSync(file, scratch, length, scratch.length - length, null);
+    for (let got = -1; got !== 0 && length < scratch.length; length += got)
+      got = readSync(file, scratch, length, scratch.length - length, null);
     return scratch.toString(encoding, 0, length);
   } catch {
     return "";

@@ -98,18 +98,23 @@ async function whyDeviceRefuses(device: string): Promise<string | undefined> {
     await (await open(device, constants.O_RDWR | constants.O_NONBLOCK)).close();
     return undefined;
   } catch (error) {
-    switch ((error as NodeJS.ErrnoException).code) {
-      case "ENOENT":
-        return `there is no ${device}: this kernel has no KVM, or virtualisation is off in the computer's setup`;
-      case "EACCES":
-      case "EPERM":
-        return `no permission to open ${device}: join the group that owns it, on most systems kvm (sudo usermod -aG kvm "$USER", then log in again)`;
-      case "ENODEV":
-      case "ENXIO":
-        return `nothing stands behind ${device}: load kvm_intel or kvm_amd, and see that virtualisation is on in the computer's setup`;
-      default:
-        return `${device} cannot be opened: ${reasonOf(error)}`;
-    }
+    return deviceRefusal(device, error);
+  }
+}
+
+/** What an error of opening `device` means for a person, and what to do. */
+export function deviceRefusal(device: string, error: unknown): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "ENOENT":
+      return `there is no ${device}: this kernel has no KVM, or virtualisation is off in the computer's setup`;
+    case "EACCES":
+    case "EPERM":
+      return `no permission to open ${device}: join the group that owns it, on most systems kvm (sudo usermod -aG kvm "$USER", then log in again)`;
+    case "ENODEV":
+    case "ENXIO":
+      return `nothing stands behind ${device}: load kvm_intel or kvm_amd, and see that virtualisation is on in the computer's setup`;
+    default:
+      return `${device} cannot be opened: ${reasonOf(error)}`;
   }
 }
 

@@ -7,6 +7,9 @@ const RETRY_MS = 15;
 /** Holders keep the lock for milliseconds; a longer wait means that something else is wrong. */
 const WAIT_MAX_MS = 60_000;
 
+/** A directory has a lock for each: who holds one may take another. */
+export type LockPurpose = "index" | "sweep";
+
 /**
  * Runs `use` while no other process of this computer holds the lock on `directory`.
  *
@@ -14,9 +17,14 @@ const WAIT_MAX_MS = 60_000;
  * kernel frees it when its holder dies, however it dies, so there is no stale lock to break, and it works where
  * the file system knows no locks (exFAT). Node has no flock().
  */
-export async function withDirectoryLock<T>(directory: string, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
+export async function withDirectoryLock<T>(
+  directory: string,
+  signal: AbortSignal,
+  use: () => Promise<T>,
+  purpose: LockPurpose = "index",
+): Promise<T> {
   const { dev, ino } = await stat(directory, { bigint: true });
-  const release = await acquire(`\0hiperiso-lock-${dev}-${ino}`, directory, signal);
+  const release = await acquire(`\0hiperiso-${purpose}-${dev}-${ino}`, directory, signal);
   try {
     return await use();
   } finally {

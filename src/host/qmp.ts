@@ -98,7 +98,9 @@ export class QmpClient {
     if ("return" in message) waiting.resolve(message["return"]);
     else {
       const error = message["error"] as { class?: string; desc?: string } | undefined;
-      waiting.reject(new HiperisoError({ what: `run the QMP command ${waiting.command}`, found: error?.desc ?? "an error without a text" }));
+      waiting.reject(
+        new HiperisoError({ what: `run the QMP command ${waiting.command}`, found: error?.desc ?? "an error without a text" }),
+      );
     }
   }
 

@@ -95,7 +95,9 @@ export function planMachine(request: BootRequest, image: ImageToBoot, host: Host
     machine: {
       type: "q35",
       smm,
-      because: smm ? "this firmware keeps its variables behind SMM and hangs without a word where there is none" : "the standard PC with PCI Express",
+      because: smm
+        ? "this firmware keeps its variables behind SMM and hangs without a word where there is none"
+        : "the standard PC with PCI Express",
     },
     accelerator,
     processor: {
@@ -115,7 +117,10 @@ export function planMachine(request: BootRequest, image: ImageToBoot, host: Host
       writable: request.writable,
       because: way.attachBecause,
     },
-    screen: { vga: settings.vga, because: settings.vga === "none" ? "no display adapter was asked for" : "screenshots need a display adapter" },
+    screen: {
+      vga: settings.vga,
+      because: settings.vga === "none" ? "no display adapter was asked for" : "screenshots need a display adapter",
+    },
     network: {
       mode: request.network,
       because: request.network === "none" ? "a guest gets a network only when asked" : `--network ${request.network}`,
@@ -163,14 +168,21 @@ function chooseWay({ settings, attach }: BootRequest, image: ImageToBoot): Chose
     firmware,
     firmwareBecause: `--firmware ${firmware}, although ${image.ways[firmware][attachment].because}`,
     attach: attachment,
-    attachBecause: attach === undefined ? `an image of this kind is ${attachment === "cd" ? "a CD" : "a disk: attached as a USB stick"}` : `--as ${attach}`,
+    attachBecause:
+      attach === undefined
+        ? `an image of this kind is ${attachment === "cd" ? "a CD" : "a disk: attached as a USB stick"}`
+        : `--as ${attach}`,
     promising: false,
   };
 }
 
 function reasonsAgainst(image: ImageToBoot, firmwares: readonly Firmware[], attachments: readonly Attachment[]): string {
   return firmwares
-    .flatMap((firmware) => attachments.map((attachment) => `${firmware.toUpperCase()} from ${attachment === "cd" ? "CD" : "USB"}: ${image.ways[firmware][attachment].because}`))
+    .flatMap((firmware) =>
+      attachments.map(
+        (attachment) => `${firmware.toUpperCase()} from ${attachment === "cd" ? "CD" : "USB"}: ${image.ways[firmware][attachment].because}`,
+      ),
+    )
     .join("; ");
 }
 

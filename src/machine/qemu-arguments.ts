@@ -33,8 +33,7 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
 }
 
 function machineArguments({ machine, accelerator, processor, memoryMb, firmware }: MachinePlan): readonly string[] {
-  const secureFlash =
-    firmware.interface === "uefi" && machine.smm ? ["-global", "driver=cfi.pflash01,property=secure,value=on"] : [];
+  const secureFlash = firmware.interface === "uefi" && machine.smm ? ["-global", "driver=cfi.pflash01,property=secure,value=on"] : [];
   return [
     ...["-machine", `${machine.type},smm=${machine.smm ? "on" : "off"}`],
     ...["-accel", accelerator.use],

@@ -12,7 +12,7 @@ const READ_BYTES = 64 * 1024;
  * QEMU writes the log itself, so that it is whole whatever becomes of the recorder. It is polled and not watched:
  * an emulated UART writes one byte at a time, and inotify would wake us for each.
  */
-export class SerialFollower {
+export class SerialFollower implements Disposable {
   readonly #log: number;
   readonly #times: number;
   readonly #elapsedMs: () => number;
@@ -87,5 +87,9 @@ export class SerialFollower {
     clearTimeout(this.#timer);
     closeSync(this.#log);
     closeSync(this.#times);
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
   }
 }

@@ -18,7 +18,12 @@ export async function readIndex(logDirectory: string): Promise<IndexContent> {
     content = await readFile(join(logDirectory, INDEX_FILE), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return { lines: [], unreadable: [] };
-    throw new HiperisoError({ what: "read the index of sessions", where: join(logDirectory, INDEX_FILE), found: reasonOf(error), cause: error });
+    throw new HiperisoError({
+      what: "read the index of sessions",
+      where: join(logDirectory, INDEX_FILE),
+      found: reasonOf(error),
+      cause: error,
+    });
   }
   const lines: IndexLine[] = [];
   const unreadable: number[] = [];

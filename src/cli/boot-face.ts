@@ -1,0 +1,105 @@
+/** How a boot looks to whoever started it: a line that is redrawn on a terminal, plain lines elsewhere, JSON events, or the guest's own console. */
+import { join } from "node:path";
+import { StringDecoder } from "node:string_decoder";
+import picocolors from "picocolors";
+import { SESSION_FILES } from "../contract/session.ts";
+import { printable, TerminalFilter } from "../formats/escape-terminal.ts";
+import type { SessionEvent } from "../session/record.ts";
+import type { Cli } from "./cli.ts";
+import { duration } from "./terminal.ts";
+
+export type BootFace = (event: SessionEvent) => void;
+
+export function bootFace(cli: Cli, options: { readonly serial?: boolean | undefined; readonly json?: boolean | undefined }): BootFace {
+  if (options.json === true) return jsonFace(cli);
+  return options.serial === true ? withConsole(cli, personFace(cli)) : personFace(cli);
+}
+
+/** One object a line; console bytes as UTF-8 text, a character never cut in two. */
+function jsonFace(cli: Cli): BootFace {
+  const decoder = new StringDecoder("utf8");
+  const print = (value: unknown) => cli.out(`${JSON.stringify(value)}\n`);
+  return (event) => {
+    if (event.type === "serial") {
+      const text = decoder.write(Buffer.from(event.bytes));
+      if (text !== "") print({ type: "serial", text });
+    } else if (event.type === "console") print({ ...event.event, type: event.event.type, source: event.source });
+    else if (event.type === "tick") print({ type: "tick", elapsed_ms: Math.round(event.elapsedMs), last_line: event.lastLine });
+    else print(event);
+  };
+}
+
+function withConsole(cli: Cli, rest: BootFace): BootFace {
+  const filter = new TerminalFilter({ colours: cli.colourOut });
+  return (event) => {
+    if (event.type === "serial") cli.out(filter.write(event.bytes));
+    else if (event.type !== "tick") rest(event);
+  };
+}
+
+function personFace(cli: Cli): BootFace {
+  const { bold, dim, yellow, red } = picocolors.createColors(cli.colour);
+  let directory = "";
+  let stage = "";
+  return (event) => {
+    switch (event.type) {
+      case "session": {
+        const { plan } = event;
+        directory = event.directory;
+        cli.err(`Recording ${bold(printable(event.id))}`);
+        cli.err(dim(`  ${plan.firmware.interface.toUpperCase()}, ${printable(plan.firmware.because)}`));
+        cli.err(dim(`  ${plan.image.attach === "cd" ? "CD" : "USB stick"}, ${printable(plan.image.because)}`));
+        cli.err(dim(`  ${plan.accelerator.use === "kvm" ? "KVM" : "emulation"}, ${printable(plan.accelerator.because)}`));
+        break;
+      }
+      case "warning":
+        cli.err(yellow(`Warning: ${printable(event.text)}`));
+        break;
+      case "restart":
+        cli.err(yellow(`Once more under emulation: ${printable(event.because)}`));
+        break;
+      case "console":
+        if (event.event.type === "stage") {
+          stage = event.event.stage;
+          cli.err(`${timeColumn(event.event.timeMs)}  ${bold(stage.padEnd(11))} ${dim(shortened(event.event.text))}`);
+        } else if (event.event.type === "finding" && event.event.severity !== "info") {
+          cli.err(`${timeColumn(event.event.timeMs)}  ${red(event.event.kind.padEnd(11))} ${shortened(event.event.text)}`);
+        }
+        break;
+      case "tick":
+        cli.status(`${timeColumn(event.elapsedMs)}  ${bold((stage || "starting").padEnd(11))} ${dim(printable(event.lastLine))}`);
+        break;
+      case "ending":
+        cli.err(`${timeColumn(event.ending.duration_ms ?? 0)}  ${dim("ended:")} ${shortened(event.ending.detail)}`);
+        break;
+      case "verdict":
+        cli.out(verdictText(event, directory, cli.colourOut));
+        break;
+      default:
+        break;
+    }
+  };
+}
+
+/** The last words, on standard output: coloured as that can take it. */
+function verdictText({ session, report }: Extract<SessionEvent, { type: "verdict" }>, directory: string, colour: boolean): string {
+  const { bold, green, yellow, red } = picocolors.createColors(colour);
+  const { result, analysis } = session;
+  const paint = result === "success" ? green : result === "failure" ? red : yellow;
+  const cause = report?.findings.find((finding) => finding.cause);
+  return [
+    `${bold(paint(result.toUpperCase()))} at ${analysis.boot_stage_final} after ${duration(analysis.boot_duration_ms)}${cause === undefined ? "" : `: ${printable(cause.explanation)}`}`,
+    `  session  ${printable(directory)}`,
+    `  report   ${printable(join(directory, SESSION_FILES.reportText))}`,
+    `           ${printable(join(directory, SESSION_FILES.report))}`,
+    "",
+  ].join("\n");
+}
+
+const timeColumn = (ms: number): string => `${(ms / 1000).toFixed(1)} s`.padStart(9);
+
+const LINE_MAX = 110;
+const shortened = (text: string): string => {
+  const line = printable(text.trim());
+  return line.length <= LINE_MAX ? line : `${line.slice(0, LINE_MAX - 1)}…`;
+};

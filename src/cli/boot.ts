@@ -1,0 +1,239 @@
+import { basename, join, resolve } from "node:path";
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import { readConfig } from "../config/config-file.ts";
+import { emptyConfig } from "../config/hiperiso-json.ts";
+import { firstMatch } from "../config/overrides.ts";
+import { resolveSettings } from "../config/settings.ts";
+import { EXIT, HiperisoError } from "../contract/error.ts";
+import { PARAMETERS, type Settings } from "../contract/parameters.ts";
+import { printable } from "../formats/escape-terminal.ts";
+import { systemClock } from "../host/clock.ts";
+import { readIdentity } from "../host/identity.ts";
+import { collectHostInventory } from "../host/inventory.ts";
+import { maskIdentity } from "../host/mask.ts";
+import { ownIdentity } from "../host/process-identity.ts";
+import { type Environment, expandTilde, tildify, xdgFolders } from "../host/xdg.ts";
+import type { BootRequest } from "../machine/plan.ts";
+import { sweepOrphans } from "../session/orphans.ts";
+import { notBuiltYet, type PreparedBoot, prepareBoot } from "../session/prepare-boot.ts";
+import { type Recorded, type Recording, recordBoot } from "../session/record.ts";
+import { bootFace } from "./boot-face.ts";
+import { addSettingFlags, refuseUnbuiltFlags, settingsOf } from "./boot-flags.ts";
+import type { Cli } from "./cli.ts";
+import { examplesText } from "./program.ts";
+
+const EXAMPLES = [
+  ["hiperiso boot debian-live.iso", "with the firmware the image is made for, until its login prompt"],
+  ["hiperiso boot debian-live.iso --firmware bios --as usb", "as a USB stick in an old computer"],
+  ["hiperiso boot installer.iso --until 'text:Welcome to' --serial", "until these words, the console passed through"],
+  ["hiperiso boot stick.img --ram 4096 --time-limit 300 --json", "for a program: events, one JSON object a line"],
+] as const;
+
+export function command(cli: Cli): CommandUnknownOpts {
+  const command = new Command("boot")
+    .description(
+      "Boots an image in QEMU, records the boot as a session, and says what happened.\nThe image is never written unless --writable is given.",
+    )
+    .argument("<image>", "an ISO, a disk image or a block device")
+    .option(
+      "--until <goal>",
+      "what ends the boot as a success: login, another stage (firmware, bootloader, kernel, initramfs, userspace), text:…, pattern:…, never",
+      "login",
+    )
+    .option("--time-limit <seconds>", "end the boot after this time", secondsOf("--time-limit"))
+    .option("--hang-limit <seconds>", "end it when console, disk and screen have been still for this time", secondsOf("--hang-limit"))
+    .addOption(new Option("--as <kind>", "how the image is attached").choices(["cd", "usb"] as const))
+    .addOption(
+      new Option("--accel <which>", "kvm tries KVM without asking the probe")
+        .choices(["auto", "kvm", "tcg"] as const)
+        .default("auto" as const),
+    )
+    .addOption(
+      new Option("--network <mode>", "always QEMU's user-mode network")
+        .choices(["none", "restricted", "user"] as const)
+        .default("none" as const),
+    )
+    .option("--writable", "let the guest write to the image")
+    .option("--config <file>", "a hiperiso.json: defaults, and overrides by the image's name")
+    .option("--serial", "pass the guest's console through to standard output, made harmless")
+    .option("--json", "stream events on standard output, one JSON object a line")
+    .addHelpText(
+      "after",
+      () =>
+        `${examplesText(EXAMPLES)}\nExit status: 0 the goal was reached, 1 it was not, 2 wrong usage or configuration, 3 hiperiso or a tool it needs failed.`,
+    );
+  addSettingFlags(command);
+  return command.action(async (image, options) => {
+    const recorded = await boot(cli, image, options);
+    cli.exit(recorded.session.result === "success" ? EXIT.goalReached : EXIT.goalMissed);
+  });
+}
+
+interface BootOptions {
+  readonly until: string;
+  readonly timeLimit?: number | undefined;
+  readonly hangLimit?: number | undefined;
+  readonly as?: "cd" | "usb" | undefined;
+  readonly accel: "auto" | "kvm" | "tcg";
+  readonly network: "none" | "restricted" | "user";
+  readonly writable?: true | undefined;
+  readonly config?: string | undefined;
+  readonly serial?: true | undefined;
+  readonly json?: true | undefined;
+}
+
+async function boot(cli: Cli, image: string, options: BootOptions): Promise<Recorded> {
+  const { env, job } = cli;
+  const { settings, warnings } = await settle(image, options, env);
+  if (settings.fallback && options.accel === "kvm") {
+    throw new HiperisoError({
+      what: "choose an accelerator",
+      expected: "--accel kvm or --fallback",
+      found: "both",
+      hint: "--fallback never tries KVM.",
+      kind: "usage",
+    });
+  }
+  if (options.serial === true && options.json === true) {
+    throw new HiperisoError({
+      what: "choose what goes to standard output",
+      expected: "--serial or --json",
+      found: "both",
+      hint: "--json has the console in its events.",
+      kind: "usage",
+    });
+  }
+  const request: BootRequest = {
+    settings,
+    attach: options.as,
+    accelerator: options.accel,
+    network: options.network,
+    writable: options.writable === true,
+    limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit },
+  };
+  const prepared = await prepareBoot(image, request, env, systemClock, job);
+  const closed = await sweepOrphans(settings.logDir, systemClock, job.signal).catch((error: Error) => {
+    warnings.push(`Sessions that were cut off could not be closed: ${error.message}`);
+    return [];
+  });
+  for (const id of closed) job.progress.say(`Session ${printable(id)} had been cut off; it is marked failed and analysed.`);
+  const face = bootFace(cli, options);
+  for (const warning of [...warnings, ...prepared.plan.warnings]) face({ type: "warning", text: warning });
+  return await recordBoot(recordingOf(cli, options, settings, prepared, [...warnings, ...prepared.plan.warnings], face));
+}
+
+/** Flags, then what `--config` says of this image, then its defaults, then this computer's. */
+async function settle(image: string, options: BootOptions, env: Environment): Promise<{ settings: Settings; warnings: string[] }> {
+  const said = settingsOf(options as unknown as Readonly<Record<string, unknown>>);
+  const parsed = options.config === undefined ? { config: emptyConfig, findings: [] } : await readConfig(options.config);
+  const path = resolve(image);
+  const { settings: resolved } = resolveSettings({
+    flags: said,
+    overrides: firstMatch(parsed.config.isoOverrides, path)?.values ?? {},
+    control: parsed.config.control,
+    defaults: { logDir: join(xdgFolders(env).state, "hiperiso", "logs") },
+  });
+  const settings: Settings = { ...resolved, iso: path, logDir: resolve(expandTilde(resolved.logDir, env)) };
+  refuseUnbuiltFlags(said, settings);
+  const warnings = parsed.findings.map(
+    ({ where, line, column, path: key, message }) => `${where}:${line}:${column}: ${key === "" ? "" : `${key}: `}${message}`,
+  );
+  for (const [setting, value] of notBuiltYet(settings)) {
+    const parameter = PARAMETERS.find((row) => row.setting === setting);
+    warnings.push(
+      `${parameter?.kernel?.slice("hiperiso_".length) ?? setting}=${value} is not built yet in this version: the boot goes on without it.`,
+    );
+  }
+  return { settings, warnings };
+}
+
+function recordingOf(
+  cli: Cli,
+  options: BootOptions,
+  settings: Settings,
+  prepared: PreparedBoot,
+  warnings: readonly string[],
+  onEvent: Recording["onEvent"],
+): Recording {
+  const { env, job } = cli;
+  const identity = readIdentity(env);
+  const mask = (text: string) => maskIdentity(text, identity);
+  const { host, kvm, plan, emulated } = prepared;
+  const hostOfSession = {
+    kernel_version: mask(host.kernel_version),
+    cpu_model: host.cpu_model,
+    cpu_logical_cores: host.cpu_logical_cores,
+    total_ram_mb: host.total_ram_mb,
+    virt_supported: host.virt_supported,
+  };
+  return {
+    plan,
+    emulated,
+    goal: options.until,
+    session: {
+      logDirectory: settings.logDir,
+      imageBaseName: basename(plan.image.path),
+      started: {
+        iso_path: tildify(plan.image.path, env),
+        iso_basename: basename(plan.image.path),
+        kvm: kvm.state,
+        trace_level: settings.traceLevel,
+        guest_ram_mb: settings.guestRam,
+        guest_cpus: settings.guestCpus,
+        goal: options.until,
+        kvm_because: kvm.because,
+        firmware: plan.firmware.interface,
+        accelerator: plan.accelerator.use,
+        warnings,
+        firmware_rejected: prepared.firmware.rejected,
+        host: hostOfSession,
+      },
+      environment: environmentLines(settings, hostOfSession, env),
+      shownPath: (path) => tildify(path, env),
+    },
+    host: hostOfSession,
+    ownIdentity: ownIdentity(),
+    scratchRoot: env["TMPDIR"] ?? "/var/tmp",
+    env,
+    mask,
+    hostInventory: (signal) => collectHostInventory({ identity, signal }),
+    clock: systemClock,
+    job,
+    onEvent,
+  };
+}
+
+/** `env.txt`: the settings in force and facts of the host, never the process environment. Control characters become escapes: a line is a value. */
+function environmentLines(settings: Settings, host: Readonly<Record<string, unknown>>, env: Environment): ReadonlyMap<string, string> {
+  const lines = new Map<string, string>();
+  for (const { setting, kernel, value } of PARAMETERS) {
+    const said = settings[setting];
+    const text =
+      said === undefined
+        ? ""
+        : value.type === "switch"
+          ? said
+            ? "1"
+            : "0"
+          : value.type === "path"
+            ? tildify(String(said), env)
+            : String(said);
+    lines.set(kernel ?? `hiperiso_${setting}`, printable(text));
+  }
+  for (const [name, value] of Object.entries(host)) lines.set(`host_${name}`, printable(String(value)));
+  return lines;
+}
+
+function secondsOf(flag: string): (text: string) => number {
+  return (text) => {
+    const seconds = Number(text);
+    if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 604_800) return seconds;
+    throw new HiperisoError({
+      what: "understand the flags",
+      where: flag,
+      expected: "whole seconds, 1 to 604800",
+      found: `"${text}"`,
+      kind: "usage",
+    });
+  };
+}

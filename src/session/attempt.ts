@@ -1,0 +1,218 @@
+/** One run of QEMU: start, watch, evidence, end. A session has one, or two where KVM could not run the guest. */
+import { chmod, copyFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { createGoal, type Goal } from "../analysis/goal.ts";
+import { type ConsoleEvent, createConsoleWatch } from "../analysis/watch.ts";
+import { reasonOf } from "../contract/error.ts";
+import { type Ending, SESSION_FILES, type StatusStage } from "../contract/session.ts";
+import { shellCommand } from "../formats/escape-shell.ts";
+import { drawnPixels } from "../formats/ppm.ts";
+import { writeFileAtomic } from "../host/atomic-file.ts";
+import { identityOf } from "../host/process-identity.ts";
+import type { QmpEvent } from "../host/qmp.ts";
+import type { MachinePlan } from "../machine/plan.ts";
+import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
+import type { SessionDirectory } from "./directory.ts";
+import { type Guest, startGuest } from "./guest.ts";
+import { saveGuestPages } from "./guest-pages.ts";
+import type { Recording } from "./record.ts";
+import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
+import { SerialFollower } from "./serial-follower.ts";
+import { BootWatch, type Stop } from "./watch-boot.ts";
+
+const HEARTBEAT_MS = 5_000;
+const TICK_MS = 1_000;
+/** `sockaddr_un.sun_path` holds 108 bytes with its closing zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Throws where QEMU cannot be started; under KVM that too is an ending, since emulation may do better. */
+export async function runAttempt(directory: SessionDirectory, scratch: string, plan: MachinePlan, recording: Recording): Promise<Ending> {
+  const { clock, onEvent, job } = recording;
+  const goal = createGoal(recording.goal);
+  const setStatus = async (stage: StatusStage, exitCode?: number | null) => {
+    await directory.setStatus("running", stage, exitCode);
+    onEvent({ type: "status", stage });
+  };
+  await setStatus(plan.accelerator.use === "kvm" ? "kvm_ok" : "tcg_emulation");
+  const args = await prepareFiles(directory, scratch, plan);
+  await setStatus("launching_qemu");
+  await directory.markPhase("qemu_start");
+  const startedMs = clock.monotonicMs();
+  const elapsedMs = () => clock.monotonicMs() - startedMs;
+
+  const early: QmpEvent[] = [];
+  const told = { qmp: (event: QmpEvent): void => void early.push(event) };
+  const start = { ...guestStart(directory, scratch, plan, args, recording), onEvent: (event: QmpEvent) => told.qmp(event) };
+  let started: Guest;
+  try {
+    started = await startGuest(start);
+  } catch (error) {
+    if (plan.accelerator.use === "tcg") throw error;
+    return await neverStarted(directory, plan, goal, reasonOf(error));
+  }
+  await using guest = started;
+  await directory.writeJson(SESSION_FILES.qemuProcess, identityOf(guest.pid) ?? {});
+
+  const console_ = createConsoleWatch({ goal });
+  using follower = new SerialFollower(
+    directory.file(SESSION_FILES.serial),
+    directory.file(SESSION_FILES.serialTimes),
+    elapsedMs,
+    (bytes, timeMs) => {
+      onEvent({ type: "serial", bytes });
+      const events = console_.push(bytes, timeMs);
+      for (const event of events) noteConsole(event, "serial");
+      watch.noteConsole(events);
+    },
+  );
+  const noteConsole = (event: ConsoleEvent, source: "serial" | "screen") => {
+    onEvent({ type: "console", event, source });
+    if (event.type === "stage" && source === "serial") void directory.markPhase(event.stage).catch(() => {});
+  };
+  const onScreen = (events: readonly ConsoleEvent[]) => {
+    for (const event of events) noteConsole(event, "screen");
+  };
+  const watch = new BootWatch({ guest, scratch, limits: plan.limits, follower, goal, elapsedMs, signal: job.signal, onScreen });
+  const stopped = watch.untilStopped();
+  told.qmp = (event) => watch.noteQmp(event);
+  for (const event of early) watch.noteQmp(event);
+
+  using _heart = every(HEARTBEAT_MS, () => {
+    directory.beat().catch(() => {}); // a full disk ends the session where it hurts: at the files of its end
+    follower.sync();
+  });
+  const ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
+  follower.start();
+  await guest.qmp.execute("cont");
+  const stop = await stopped;
+  const durationMs = Math.round(elapsedMs());
+  ticking[Symbol.dispose]();
+  const still = watch.stillMs >= plan.limits.stillMs;
+  await directory.markPhase(stop.reason === "goal" ? "goal" : "stopped");
+  const screen = await collectEvidence(guest, directory, scratch, stop, recording);
+  if (stop.reason === "goal") await powerDown(guest, watch, plan.limits.powerdownMs);
+  await guest.end(plan.limits.quitMs);
+  follower.stop();
+  const exit = await guest.ended;
+  await directory.markPhase("qemu_exited");
+  await setStatus("qemu_exited", exit.code);
+  return {
+    ...endingOf(plan, goal, stop),
+    duration_ms: durationMs,
+    resets: watch.resets,
+    qemu_exit_code: exit.code,
+    qemu_signal: exit.signal,
+    serial_bytes: follower.bytes,
+    still,
+    ...screen,
+  };
+}
+
+/** Everything but the guest itself: the plan as data, the private variable store, the files that QEMU appends to, and its command line. */
+async function prepareFiles(directory: SessionDirectory, scratch: string, plan: MachinePlan): Promise<readonly string[]> {
+  await directory.writeJson(SESSION_FILES.plan, plan);
+  const places: BootPlaces = {
+    variables: join(scratch, "variables.fd"),
+    firmwareLog: directory.file(SESSION_FILES.firmwareLog),
+    monitorSocket: monitorSocketPath(directory),
+  };
+  if (plan.firmware.interface === "uefi" && plan.firmware.variables !== undefined) {
+    await copyFile(plan.firmware.variables, places.variables);
+    await chmod(places.variables, 0o600); // the template is read-only
+  }
+  for (const name of [SESSION_FILES.serial, SESSION_FILES.serialTimes, SESSION_FILES.qemuErrors]) await writeFile(directory.file(name), "");
+  const args = qemuArguments(plan, places);
+  await writeFileAtomic(directory.file(SESSION_FILES.qemuCommandLine), `${shellCommand([plan.qemu, ...args])}\n`);
+  return args;
+}
+
+/** QEMU's working directory is the session's, so that a path too long for a socket's address can be said in one word. */
+function monitorSocketPath(directory: SessionDirectory): string {
+  const path = directory.file(SESSION_FILES.monitorSocket);
+  return Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? path : SESSION_FILES.monitorSocket;
+}
+
+function guestStart(directory: SessionDirectory, scratch: string, plan: MachinePlan, args: readonly string[], { env }: Recording) {
+  return {
+    qemu: plan.qemu,
+    args,
+    directory: directory.path,
+    serialLog: directory.file(SESSION_FILES.serial),
+    errorLog: directory.file(SESSION_FILES.qemuErrors),
+    scratch,
+    env: { ...env, TMPDIR: scratch }, // where QEMU puts the overlay that takes the guest's writes
+  };
+}
+
+type ScreenFacts = Pick<Ending, "screen" | "screen_drawn"> & { readonly screenshot?: string };
+
+/**
+ * What is to be seen at the stop: the guest stands still while it is looked at. QEMU may be dead or die meanwhile; then there is less.
+ */
+async function collectEvidence(
+  guest: Guest,
+  directory: SessionDirectory,
+  scratch: string,
+  { reason }: Stop,
+  { mask }: Recording,
+): Promise<ScreenFacts> {
+  const nothing: ScreenFacts = { screen: "", screen_drawn: null };
+  const alive = await guest.qmp.execute("stop").then(
+    () => true,
+    () => false,
+  );
+  if (!alive) return nothing;
+  await saveGuestPages(guest.qmp, directory.file(SESSION_FILES.hardware), reason === "goal", mask);
+  const screen = await readScreen(guest.qmp, scratch);
+  if (screen === undefined) return nothing;
+  const screenshot = await saveScreenshot(guest.qmp, directory.path, `${SESSION_FILES.screenshotPrefix}${reason}`);
+  const rows = await readTextScreen(guest.qmp, scratch, screen);
+  if (rows.length > 0) await writeFile(directory.file(SESSION_FILES.screenText), `${rows.join("\n")}\n`);
+  return { screen: describeScreen(screen), screen_drawn: drawnPixels(screen), ...(screenshot === undefined ? {} : { screenshot }) };
+}
+
+/** Presses the guest's power button and gives it time; what does not listen is quit. */
+async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number): Promise<void> {
+  const down = watch.untilShutDown();
+  const patience = new AbortController();
+  try {
+    await guest.qmp.execute("cont");
+    await guest.qmp.execute("system_powerdown");
+    await Promise.race([down, guest.ended, delay(patienceMs, undefined, { signal: patience.signal }).catch(() => {})]);
+  } catch {
+    // It has ended meanwhile: just as well.
+  } finally {
+    patience.abort();
+  }
+}
+
+/** What is known of an ending before QEMU's exit; the rest as for a guest that never ran. */
+function endingOf(plan: MachinePlan, goal: Goal, { reason, detail }: Stop): Ending {
+  return {
+    reason,
+    detail,
+    goal: goal.spec,
+    goal_reached: reason === "goal",
+    duration_ms: null,
+    firmware: plan.firmware.interface,
+    accelerator: plan.accelerator.use,
+    resets: 0,
+    qemu_exit_code: null,
+    qemu_signal: null,
+    serial_bytes: 0,
+    screen: "",
+    screen_drawn: null,
+    still: false,
+  };
+}
+
+async function neverStarted(directory: SessionDirectory, plan: MachinePlan, goal: Goal, detail: string): Promise<Ending> {
+  await directory.markPhase("qemu_exited");
+  return { ...endingOf(plan, goal, { reason: "qemu_died", detail }), qemu_exit_code: 1 };
+}
+
+function every(periodMs: number, what: () => void): Disposable {
+  const timer = setInterval(what, periodMs);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

@@ -1,0 +1,52 @@
+/** Endings of a recorder that failed, and FAILURE.txt: what went wrong, for a person. */
+import { stat } from "node:fs/promises";
+import { HiperisoError, reasonOf } from "../contract/error.ts";
+import type { Report } from "../contract/report.ts";
+import { type Ending, SESSION_FILES } from "../contract/session.ts";
+import { printable } from "../formats/escape-terminal.ts";
+import type { MachinePlan } from "../machine/plan.ts";
+import type { SessionDirectory } from "./directory.ts";
+import { readJson } from "./finalise.ts";
+
+/** What can be said of a boot whose recorder did not see its end. */
+export async function failedEnding(directory: SessionDirectory, goal: string, thrown: unknown): Promise<Ending> {
+  const plan = (await readJson(directory.file(SESSION_FILES.plan)).catch(() => undefined)) as MachinePlan | undefined;
+  const serial = await stat(directory.file(SESSION_FILES.serial)).catch(() => undefined);
+  return {
+    reason: "recorder_died",
+    detail: reasonOf(thrown),
+    goal,
+    goal_reached: false,
+    duration_ms: null,
+    firmware: plan?.firmware.interface ?? null,
+    accelerator: plan?.accelerator.use ?? null,
+    resets: 0,
+    qemu_exit_code: null,
+    qemu_signal: null,
+    serial_bytes: serial?.size ?? 0,
+    screen: "",
+    screen_drawn: null,
+    still: false,
+  };
+}
+
+/** Undefined where neither the recorder failed nor the boot. `thrown` is undefined where the recorder ended in order. */
+export function failureText(thrown: unknown, ending: Ending, report: Report): string | undefined {
+  if (thrown === undefined && report.boot_result !== "failure") return undefined;
+  const lines: string[] = [];
+  if (thrown !== undefined) {
+    lines.push(`The recorder failed: ${printable(reasonOf(thrown))}`);
+    if (thrown instanceof HiperisoError && thrown.hint !== undefined) lines.push(printable(thrown.hint));
+  }
+  if (report.boot_result === "failure") {
+    const cause = report.findings.find((finding) => finding.cause);
+    lines.push(`The boot failed at stage ${report.boot_stage_final} (domain ${report.failure_domain}).`);
+    if (cause !== undefined) {
+      lines.push(printable(cause.explanation));
+      lines.push(`${cause.source}${cause.line === null ? "" : `, line ${cause.line}`}: ${printable(cause.text.trim())}`);
+      lines.push(`What to try: ${printable(cause.hint)}`);
+    }
+  }
+  lines.push(`The boot ended because: ${printable(ending.detail)}`, `The whole story is in ${SESSION_FILES.reportText}.`);
+  return lines.join("\n");
+}

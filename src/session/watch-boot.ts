@@ -1,0 +1,210 @@
+/**
+ * Watches a running guest until its boot is over, and says why it is: the one place where everything that can end a
+ * boot comes together. Waits on events; the only clocks are the limits of the plan.
+ */
+import type { Goal } from "../analysis/goal.ts";
+import { type ConsoleEvent, createConsoleWatch } from "../analysis/watch.ts";
+import type { EndingReason } from "../contract/session.ts";
+import type { Pixmap } from "../formats/ppm.ts";
+import type { QmpEvent } from "../host/qmp.ts";
+import type { Limits } from "../machine/limits.ts";
+import type { Guest } from "./guest.ts";
+import { readScreen, readTextWindow, screenMoved } from "./screen.ts";
+import type { SerialFollower } from "./serial-follower.ts";
+
+/** More resets than a firmware or an installer needs. */
+const RESETS_MAX = 2;
+/** How often a silent guest is looked at for movement of its screen and disks. */
+const LOOK_EVERY_MS = 5_000;
+
+export interface Stop {
+  readonly reason: EndingReason;
+  readonly detail: string;
+}
+
+export interface BootWatchStart {
+  readonly guest: Guest;
+  readonly scratch: string;
+  readonly limits: Limits;
+  readonly follower: SerialFollower;
+  readonly goal: Goal;
+  readonly elapsedMs: () => number;
+  readonly signal: AbortSignal;
+  /** Told what the text screen shows, all of it, each time that it has changed. */
+  readonly onScreen: (events: readonly ConsoleEvent[]) => void;
+}
+
+export class BootWatch {
+  readonly #start: BootWatchStart;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #settle: NodeJS.Timeout | undefined;
+  #resolve: (stop: Stop) => void = () => {};
+  readonly #stopped: Promise<Stop>;
+  #onShutDown: () => void = () => {};
+  #over = false;
+  #resets = 0;
+  #lastMoveMs = 0;
+  #fatal: Stop | undefined;
+
+  constructor(start: BootWatchStart) {
+    this.#start = start;
+    this.#stopped = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** `never`: nothing but the guest itself, a limit or the person ends the boot. */
+  get #endless(): boolean {
+    return this.#start.goal.type === "never";
+  }
+
+  get resets(): number {
+    return this.#resets;
+  }
+
+  /** Milliseconds in which neither console nor disk nor screen has moved. */
+  get stillMs(): number {
+    return this.#start.elapsedMs() - Math.max(this.#lastMoveMs, this.#start.follower.lastArrivalMs);
+  }
+
+  /** Resolves with the first thing that ends the boot. Call it before the guest runs. */
+  async untilStopped(): Promise<Stop> {
+    const { guest, limits, signal } = this.#start;
+    const interrupted = () => this.#stop("interrupted", "stopped by the person at the computer");
+    signal.addEventListener("abort", interrupted, { once: true });
+    this.#timers.push(setTimeout(() => this.#stop("time_limit", `${limits.bootMs / 1000} s were over`), limits.bootMs));
+    void guest.ended.then(({ code, signal: by }) => this.#stop("qemu_died", `QEMU ended with ${by ?? `status ${code}`}`));
+    if (signal.aborted) interrupted();
+    void this.#lookAround();
+    try {
+      return await this.#stopped;
+    } finally {
+      signal.removeEventListener("abort", interrupted);
+      for (const timer of this.#timers) clearTimeout(timer);
+      clearTimeout(this.#settle);
+    }
+  }
+
+  /** Resolves when the guest has shut itself down, also after the boot was over. */
+  async untilShutDown(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#onShutDown = resolve;
+    });
+  }
+
+  /** To be told of every QMP event. */
+  noteQmp({ event, data }: QmpEvent): void {
+    if (event === "GUEST_PANICKED") this.#stop("guest_panic", "the guest said through pvpanic that its kernel panicked");
+    else if (event === "SHUTDOWN") this.#noteShutdown(String(data["reason"] ?? ""));
+    else if (event === "RESET" && data["guest"] === true) this.#noteReset();
+    else if (event === "STOP") void this.#noteStop();
+  }
+
+  /** To be told what the console's analysis saw. */
+  noteConsole(events: readonly ConsoleEvent[]): void {
+    for (const event of events) {
+      if (event.type === "goal") this.#stop("goal", `${this.#start.goal.spec}: ${event.text.trim()}`);
+      else if (event.type === "stage") this.#forgive();
+      else if (event.ends) this.#noteFatal(event);
+    }
+    if (this.#fatal !== undefined) this.#waitForSilence(this.#fatal);
+  }
+
+  #noteShutdown(reason: string): void {
+    this.#onShutDown();
+    if (reason === "guest-shutdown") this.#stop("guest_shutdown", "the guest powered itself off");
+    else if (reason === "guest-panic") this.#stop("guest_panic", "the guest panicked");
+    else this.#stop("guest_shutdown", `QEMU was told to shut down (${reason || "no reason given"})`);
+  }
+
+  #noteReset(): void {
+    this.#resets++;
+    if (this.#endless) return;
+    if (this.#fatal !== undefined) this.#stop(this.#fatal.reason, `${this.#fatal.detail}; then the guest reset itself`);
+    else if (this.#resets > RESETS_MAX) this.#stop("reset_loop", `the guest reset itself ${this.#resets} times`);
+  }
+
+  /** QEMU stands still after an emulation failure of KVM, and does not exit. */
+  async #noteStop(): Promise<void> {
+    const answer = (await this.#start.guest.qmp.execute("query-status").catch(() => ({}))) as { status?: string };
+    if (answer.status === "internal-error") this.#stop("internal_error", "QEMU stopped the guest: internal-error (KVM could not run it)");
+    else if (answer.status === "io-error") this.#stop("internal_error", "QEMU stopped the guest: its disk gave an error");
+  }
+
+  #noteFatal(event: Extract<ConsoleEvent, { type: "finding" }>): void {
+    if (this.#endless) return;
+    const reason = event.kind === "panic" || event.kind === "init_died" ? "guest_panic" : "fatal_finding";
+    this.#fatal ??= { reason, detail: event.text.trim() };
+  }
+
+  /** A later stage was reached: what looked fatal was not. */
+  #forgive(): void {
+    this.#fatal = undefined;
+    clearTimeout(this.#settle);
+  }
+
+  /** The rest of a report still comes in after its first line. */
+  #waitForSilence(fatal: Stop): void {
+    clearTimeout(this.#settle);
+    this.#settle = setTimeout(() => this.#stop(fatal.reason, fatal.detail), this.#start.limits.settleMs);
+  }
+
+  /** Looks for movement while the console is silent; ends the boot when there has been none for the limit. */
+  async #lookAround(): Promise<void> {
+    const { limits, elapsedMs, follower } = this.#start;
+    const baseline: Baseline = { screen: undefined, blocks: "" };
+    const look = async () => {
+      const silentMs = elapsedMs() - follower.lastArrivalMs;
+      if (silentMs >= LOOK_EVERY_MS && (await this.#somethingMoved(baseline))) this.#lastMoveMs = elapsedMs();
+      if (this.#over) return;
+      if (!this.#endless && this.stillMs >= limits.stillMs) {
+        this.#stop("hang", `console, disk and screen have been still for ${Math.round(this.stillMs / 1000)} s`);
+        return;
+      }
+      this.#timers.push(setTimeout(look, Math.min(LOOK_EVERY_MS, limits.stillMs)));
+    };
+    this.#timers.push(setTimeout(look, LOOK_EVERY_MS));
+  }
+
+  async #somethingMoved(baseline: Baseline): Promise<boolean> {
+    const { guest, scratch } = this.#start;
+    const screen = await readScreen(guest.qmp, scratch);
+    const screenChanged = screen !== undefined && (baseline.screen === undefined || screenMoved(baseline.screen, screen));
+    if (screenChanged) {
+      baseline.screen = screen;
+      await this.#readTextScreen(screen);
+    }
+    const blocks = JSON.stringify(await guest.qmp.execute("query-blockstats").catch(() => "")).replaceAll(/"idle_time_ns": ?\d+/g, "");
+    const blocksChanged = blocks !== baseline.blocks;
+    baseline.blocks = blocks;
+    return screenChanged || blocksChanged;
+  }
+
+  /** Firmware of the BIOS kind, and consoles that nobody sent to the serial line, speak on the text screen alone. */
+  async #readTextScreen(screen: Pixmap): Promise<void> {
+    const rows = await readTextWindow(this.#start.guest.qmp, this.#start.scratch, screen);
+    if (rows.length === 0) return;
+    const watch = createConsoleWatch({ goal: this.#start.goal });
+    const events = watch.push(new TextEncoder().encode(rows.join("\n").trimEnd()), this.#start.elapsedMs());
+    this.#start.onScreen(events);
+    const goal = events.find(({ type }) => type === "goal");
+    if (goal !== undefined) this.#stop("goal", `${this.#start.goal.spec}, on the screen: ${goal.text.trim()}`);
+    // The same text is read again and again: only a fatal line behind the last stage counts.
+    const last = events.at(-1);
+    if (last?.type === "finding" && last.ends && this.#fatal === undefined) {
+      this.#noteFatal(last);
+      if (this.#fatal !== undefined) this.#waitForSilence(this.#fatal);
+    }
+  }
+
+  #stop(reason: EndingReason, detail: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#resolve({ reason, detail });
+  }
+}
+
+interface Baseline {
+  screen: Pixmap | undefined;
+  blocks: string;
+}
