@@ -59,23 +59,29 @@ const factsSchema = z.object({
   simpleTrace: z.boolean(),
 });
 
-async function askQemu(qemu: string, signal: AbortSignal): Promise<QemuFacts> {
-  const [version, machines, devices, accelerators, displays, monitor] = await Promise.all([
-    run(qemu, ["-version"], "", signal),
-    run(qemu, ["-machine", "help"], "", signal),
-    run(qemu, ["-device", "help"], "", signal),
-    run(qemu, ["-accel", "help"], "", signal),
-    run(qemu, ["-display", "help"], "", signal),
-    run(qemu, ["-M", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"], TRACE_QUESTION, signal),
-  ]);
-  return {
-    ...decodeVersion(version, qemu),
-    machines: decodeMachineHelp(machines),
-    devices: decodeDeviceHelp(devices),
-    accelerators: decodeListHelp(accelerators),
-    displays: decodeListHelp(displays),
-    simpleTrace: decodeTraceAnswer(monitor),
-  };
+async function askQemu(qemu: string, cancel: AbortSignal): Promise<QemuFacts> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([cancel, failed.signal]);
+  try {
+    const [version, machines, devices, accelerators, displays, monitor] = await Promise.all([
+      run(qemu, ["-version"], "", signal),
+      run(qemu, ["-machine", "help"], "", signal),
+      run(qemu, ["-device", "help"], "", signal),
+      run(qemu, ["-accel", "help"], "", signal),
+      run(qemu, ["-display", "help"], "", signal),
+      run(qemu, ["-M", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"], TRACE_QUESTION, signal),
+    ]);
+    return {
+      ...decodeVersion(version, qemu),
+      machines: decodeMachineHelp(machines),
+      devices: decodeDeviceHelp(devices),
+      accelerators: decodeListHelp(accelerators),
+      displays: decodeListHelp(displays),
+      simpleTrace: decodeTraceAnswer(monitor),
+    };
+  } finally {
+    failed.abort(); // After the first failure the other answers are of no use.
+  }
 }
 
 const ANSWER_LIMIT_MS = 20_000;
@@ -84,7 +90,13 @@ const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
 /** What the program prints on stdout. Its warnings (`module … not found`) do not matter, its exit status does. */
 function run(program: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { signal, timeout: ANSWER_LIMIT_MS, maxBuffer: ANSWER_MAX_BYTES, env: { ...process.env, LC_ALL: "C" } };
+    const options = {
+      signal,
+      timeout: ANSWER_LIMIT_MS,
+      maxBuffer: ANSWER_MAX_BYTES,
+      killSignal: "SIGKILL",
+      env: { ...process.env, LC_ALL: "C" },
+    };
     const child = execFile(program, args, options, (error, stdout, stderr) => {
       if (error === null) return resolve(stdout);
       if (signal.aborted) return reject(signal.reason);
