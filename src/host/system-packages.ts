@@ -55,7 +55,9 @@ export interface FoundTool {
 }
 
 export async function lookForTools(tools: readonly SystemTool[], env: Environment, signal: AbortSignal): Promise<readonly FoundTool[]> {
-  return await Promise.all(tools.map((tool) => lookFor(tool, env, signal)));
+  const found: FoundTool[] = [];
+  for (const tool of tools) found.push(await lookFor(tool, env, signal));
+  return found;
 }
 
 async function lookFor(tool: SystemTool, env: Environment, signal: AbortSignal): Promise<FoundTool> {
