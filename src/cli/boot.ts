@@ -1,4 +1,4 @@
-import { basename, join, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { readConfig } from "../config/config-file.ts";
 import { emptyConfig } from "../config/hiperiso-json.ts";
@@ -12,7 +12,7 @@ import { readIdentity } from "../host/identity.ts";
 import { collectHostInventory } from "../host/inventory.ts";
 import { maskIdentity } from "../host/mask.ts";
 import { ownIdentity } from "../host/process-identity.ts";
-import { type Environment, expandTilde, tildify, xdgFolders } from "../host/xdg.ts";
+import { type Environment, expandTilde, tildify } from "../host/xdg.ts";
 import type { BootRequest } from "../machine/plan.ts";
 import { sweepOrphans } from "../session/orphans.ts";
 import { notBuiltYet, type PreparedBoot, prepareBoot } from "../session/prepare-boot.ts";
@@ -20,6 +20,7 @@ import { type Recorded, type Recording, recordBoot } from "../session/record.ts"
 import { bootFace } from "./boot-face.ts";
 import { addSettingFlags, refuseUnbuiltFlags, settingsOf } from "./boot-flags.ts";
 import type { Cli } from "./cli.ts";
+import { standardLogDirectory } from "./log-directory.ts";
 import { examplesText } from "./program.ts";
 
 const EXAMPLES = [
@@ -131,7 +132,7 @@ async function settle(image: string, options: BootOptions, env: Environment): Pr
     flags: said,
     overrides: firstMatch(parsed.config.isoOverrides, path)?.values ?? {},
     control: parsed.config.control,
-    defaults: { logDir: join(xdgFolders(env).state, "hiperiso", "logs") },
+    defaults: { logDir: standardLogDirectory(env) },
   });
   const settings: Settings = { ...resolved, iso: path, logDir: resolve(expandTilde(resolved.logDir, env)) };
   refuseUnbuiltFlags(said, settings);

@@ -3,7 +3,8 @@
  * rename, so that nobody ever sees a session without its `session.json`; what a killed recorder leaves half-made has
  * a name that begins with a dot, and the next start removes it.
  */
-import { mkdir, mkdtemp, open, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Owner, SESSION_FILES, type SessionStarted, type StatusFile, type StatusStage } from "../contract/session.ts";
@@ -12,8 +13,15 @@ import type { Clock } from "../host/clock.ts";
 import { sessionId } from "./session-id.ts";
 import { appendPhase, decodeTiming, timingFile } from "./timing.ts";
 
-/** Prefix of a directory that is not yet a session. */
-export const UNBORN_PREFIX = ".unborn-session-";
+/** Name of a directory that is not yet a session: it says whose it is, since nothing may be in it yet. */
+const unbornName = ({ pid, pid_start_ticks }: Owner): string =>
+  `.unborn-session-${pid}-${pid_start_ticks}-${randomBytes(4).toString("hex")}`;
+
+/** Undefined for any other name. */
+export function decodeUnbornName(name: string): { readonly pid: number; readonly startTicks: string } | undefined {
+  const parts = /^\.unborn-session-(\d{1,10})-(\d+)-[0-9a-f]{8}$/.exec(name);
+  return parts === null ? undefined : { pid: Number(parts[1]), startTicks: parts[2]! };
+}
 
 /**
  * Room kept for the session's last words: given back when they are written. On a full disk everything else may be
@@ -67,7 +75,8 @@ export class SessionDirectory {
     let unborn: string | undefined;
     try {
       await mkdir(logDirectory, { recursive: true });
-      unborn = await mkdtemp(join(logDirectory, UNBORN_PREFIX));
+      unborn = join(logDirectory, unbornName(session.owner));
+      await mkdir(unborn);
       const utc = clock.utc();
       for (let attempt = 1; ; attempt++) {
         const id = sessionId(session.imageBaseName, utc, attempt);

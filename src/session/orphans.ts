@@ -18,8 +18,8 @@ import {
 } from "../contract/session.ts";
 import { type Clock, utcOf } from "../host/clock.ts";
 import { withDirectoryLock } from "../host/lock.ts";
-import { isAlive } from "../host/process-identity.ts";
-import { SessionDirectory, UNBORN_PREFIX } from "./directory.ts";
+import { identityOf, isAlive } from "../host/process-identity.ts";
+import { decodeUnbornName, SessionDirectory } from "./directory.ts";
 import { failedEnding, failureText } from "./failure.ts";
 import { completeSession, exists, finaliseSession, readJson } from "./finalise.ts";
 
@@ -39,7 +39,7 @@ export async function sweepOrphans(logDirectory: string, clock: Clock, signal: A
     for (const name of suspects) {
       const path = join(logDirectory, name);
       if (!(await isOrphan(path))) continue; // another sweeper was here first
-      if (name.startsWith(UNBORN_PREFIX)) await rm(path, { recursive: true, force: true });
+      if (decodeUnbornName(name) !== undefined) await rm(path, { recursive: true, force: true });
       else if (await closeOrphan(logDirectory, path, clock, signal)) closed.push(name);
     }
     return closed;
@@ -52,6 +52,8 @@ async function withSweepLock<T>(logDirectory: string, signal: AbortSignal, use: 
 }
 
 async function isOrphan(path: string): Promise<boolean> {
+  const unborn = decodeUnbornName(basename(path));
+  if (unborn !== undefined) return identityOf(unborn.pid)?.pid_start_ticks !== unborn.startTicks;
   if (await exists(join(path, SESSION_FILES.complete))) return false;
   const owner = await readOwner(path);
   return owner !== undefined && !isAlive(owner);
