@@ -94,7 +94,7 @@ function run(program: string, args: readonly string[], input: string, signal: Ab
       signal,
       timeout: ANSWER_LIMIT_MS,
       maxBuffer: ANSWER_MAX_BYTES,
-      killSignal: "SIGKILL",
+      killSignal: "SIGKILL" as const,
       env: { ...process.env, LC_ALL: "C" },
     };
     const child = execFile(program, args, options, (error, stdout, stderr) => {
