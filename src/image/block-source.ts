@@ -38,7 +38,7 @@ export function memorySource(bytes: Uint8Array, name = "memory"): BlockSource {
     sizeBytes: BigInt(bytes.length),
     read: async (offset, lengthBytes) => {
       const { start, length } = clamp(offset, lengthBytes, BigInt(bytes.length));
-      return bytes.slice(Number(start), Number(start) + length);
+      return new Uint8Array(bytes.subarray(Number(start), Number(start) + length));
     },
     [Symbol.asyncDispose]: async () => {},
   };

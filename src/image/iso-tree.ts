@@ -12,7 +12,7 @@ import {
   plainName,
   type VolumeDescriptor,
 } from "../formats/iso9660.ts";
-import { latin1, type Place, type ReportProblem } from "../formats/problem.ts";
+import { latin1, type ReportProblem } from "../formats/problem.ts";
 import {
   type Continuation,
   decodeRockRidge,
@@ -242,9 +242,9 @@ async function* readDirectoryRecords(
   report: ReportProblem,
 ): AsyncGenerator<DirectoryRecord, void> {
   const { offset: start, bytes } = directory.pieces[0]!;
-  const place: Place = { offset: directory.recordOffset, report };
+  const place = { offset: directory.recordOffset, structure: "directory record" };
   if (bytes > BigInt(DIRECTORY_BYTES_MAX)) {
-    report({ ...place, structure: "directory record", expected: `a directory of at most ${DIRECTORY_BYTES_MAX} bytes`, found: `${bytes}` });
+    report({ ...place, expected: `a directory of at most ${DIRECTORY_BYTES_MAX} bytes`, found: `${bytes}` });
   }
   const length = Math.min(Number(bytes), DIRECTORY_BYTES_MAX);
   for (let inside = 0; inside < length; inside += ISO_SECTOR_BYTES) {

@@ -22,7 +22,12 @@ export class Problems {
   }
 
   facts(): { readonly problems: readonly ProblemFacts[]; readonly problemsOmitted: number } {
-    const problems = [...this.#kept.values()].map((problem) => ({ ...problem, offset: diskNumber(problem.offset) }));
+    const problems = [...this.#kept.values()].map(({ offset, structure, expected, found }) => ({
+      offset: diskNumber(offset),
+      structure,
+      expected,
+      found,
+    }));
     return { problems, problemsOmitted: this.#omitted };
   }
 }
