@@ -165,6 +165,7 @@ async function runStage(stage: CheckedStage, recipe: Recipe, { store, hashes, su
       ...surroundings,
       inputs: Object.fromEntries(Object.entries(stage.inputs).map(([name, from]) => [name, store.pathOf(hashes.get(from)!)])),
       inputHashes: recipe.inputs,
+      ingredients: recipe.ingredients,
       output: workplace.output,
       scratch: workplace.scratch,
     });

@@ -21,6 +21,8 @@ export interface StageRun extends StageSurroundings {
   readonly inputs: Readonly<Record<string, string>>;
   /** Hash of each input's stage, by the input's name. */
   readonly inputHashes: Readonly<Record<string, string>>;
+  /** What `ingredients` said, and what is therefore in the stage's hash. */
+  readonly ingredients: Readonly<Record<string, string>>;
   /** Empty; what the stage leaves there is its output. */
   readonly output: string;
   /** Empty; thrown away when the stage ends. */

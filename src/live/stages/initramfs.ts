@@ -31,7 +31,7 @@ export const initramfsStage = stageKind({
   async run({ files, busybox, devices }, { planFolder, inputs, output, epochS }) {
     const archive = encodeCpio(
       [
-        ...busyboxEntries(await readFile(join(inputs["busybox"]!, "bin/busybox")), busybox),
+        ...busyboxEntries(await readFile(join(inputs["busybox"]!, "busybox")), busybox),
         ...deviceEntries(devices),
         ...(await kernelModuleEntries(inputs["kernel"]!)),
         ...(await readSourceTree(sourcePath(planFolder, files))),

@@ -6,6 +6,7 @@ import { HiperisoError } from "../../contract/error.ts";
 import { decodeModuleInfo, type ModuleInfo, moduleName } from "../../formats/kernel-module.ts";
 import { type StageRun, stageKind } from "../stage.ts";
 import { runTool } from "../tool.ts";
+import { unpackPackages } from "./unpack.ts";
 
 const Options = z.strictObject({
   modules: z.array(z.string().regex(/^[A-Za-z0-9_-]+$/)).describe("Names. One that is built into the kernel is there already."),
@@ -17,13 +18,14 @@ const Options = z.strictObject({
  */
 export const kernelStage = stageKind({
   kind: "kernel",
-  revision: 1,
+  revision: 2,
   options: Options,
   inputs: { package: "required" },
   ingredients: async () => ({}),
 
   async run({ modules }, run) {
-    const root = run.inputs["package"]!;
+    const root = join(run.scratch, "package");
+    await unpackPackages(run.inputs["package"]!, root, run);
     const { release, folder } = await moduleFolder(root);
     const boot = join(root, "boot", `vmlinuz-${release}`);
     await copyFile(boot, join(run.output, "vmlinuz"));

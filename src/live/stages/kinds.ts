@@ -6,9 +6,11 @@ import { kernelStage } from "./kernel.ts";
 import { packageStage } from "./package.ts";
 import { rootfsStage } from "./rootfs.ts";
 import { squashfsStage } from "./squashfs.ts";
+import { unpackStage } from "./unpack.ts";
 
 export const STAGE_KINDS: readonly StageKind[] = [
   packageStage,
+  unpackStage,
   kernelStage,
   rootfsStage,
   squashfsStage,

@@ -1,85 +1,90 @@
-/** Packages of the computer's own distribution, unpacked and not installed. */
-
+/** Packages of the computer's own distribution, fetched and not installed. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
 import { type StageSurroundings, stageKind } from "../stage.ts";
-import { runTool } from "../tool.ts";
+import { askTool, runTool } from "../tool.ts";
 
 const Options = z.strictObject({
   first_of: z
     .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/))
     .min(1)
-    .describe("Names of which the first one that the distribution has is taken."),
-  follow: z.string().optional().describe("Regular expression: names of dependencies to take too, again and again."),
+    .describe("Names, of which the first one that the distribution has is taken."),
+  follow: z.string().optional().describe("Regular expression: names of dependencies to take too, and of theirs."),
 });
+type Options = z.infer<typeof Options>;
 
-/** Output: all files of the packages, as they would be installed. */
+/** Output: the packages as `.deb` files. */
 export const packageStage = stageKind({
   kind: "package",
-  revision: 1,
+  revision: 2,
   options: Options,
   inputs: {},
 
+  /** Which packages in which version: `package NAME` → `VERSION SHA-256`. */
   async ingredients(options, surroundings) {
-    return Object.fromEntries(
-      (await resolved(options, surroundings)).map(({ name, version, sha256 }) => [`package ${name}`, `${version} ${sha256}`]),
-    );
+    const entries = await resolved(options, surroundings);
+    return Object.fromEntries(entries.map(({ name, version, sha256 }) => [`package ${name}`, `${version} ${sha256}`]));
   },
 
-  async run(options, run) {
-    for (const entry of await resolved(options, run)) {
-      const file = await fetched(entry, run);
-      run.job.progress.say(`unpack ${entry.name} ${entry.version}`);
-      await runTool("dpkg-deb", ["--extract", file, run.output], { env: run.env, signal: run.job.signal });
+  async run(_options, run) {
+    for (const [key, value] of Object.entries(run.ingredients)) {
+      const [version, sha256] = value.split(" ") as [string, string];
+      await fetchPackage({ name: key.slice("package ".length), version, sha256 }, run.output, run);
     }
   },
 });
 
-interface PackageEntry {
+interface PackageVersion {
   readonly name: string;
   readonly version: string;
+  /** Of the `.deb` file, 64 hexadecimal digits. */
   readonly sha256: string;
+}
+
+interface PackageRecord extends PackageVersion {
   readonly depends: readonly string[];
 }
 
 /**
- * Which packages, in which version: asked of the computer's package lists. Where it has none, or has never heard of the package,
- * lists of our own are fetched from the same sources, which needs no root.
+ * Asked of the computer's package lists. Where it has none, or has never heard of the package, lists of our own are fetched from
+ * the same sources, which needs no root.
  */
-async function resolved(options: z.infer<typeof Options>, surroundings: StageSurroundings): Promise<readonly PackageEntry[]> {
-  const known = await lookUp(options, surroundings, []);
-  if (known !== undefined) return known;
+async function resolved(options: Options, surroundings: StageSurroundings): Promise<readonly PackageRecord[]> {
+  const fromSystem = await lookUp(options, surroundings, []);
+  if (fromSystem !== undefined) return fromSystem;
   const own = await ownLists(surroundings);
-  const fresh = (await lookUp(options, surroundings, own)) ?? (await update(surroundings, own), await lookUp(options, surroundings, own));
+  const fromOwn = await lookUp(options, surroundings, own);
+  if (fromOwn !== undefined) return fromOwn;
+  await update(surroundings, own);
+  const fresh = await lookUp(options, surroundings, own);
   if (fresh !== undefined) return fresh;
   throw new HiperisoError({
     what: "find a package",
     where: options.first_of.join(", "),
     expected: "one that the distribution's package sources have",
     found: "none, also after fetching the package lists again",
-    hint: "Check the package sources (/etc/apt/sources.list.d) and the network.",
+    hint: "Check the package sources in /etc/apt and the network.",
   });
 }
 
 async function lookUp(
-  { first_of, follow }: z.infer<typeof Options>,
+  { first_of, follow }: Options,
   surroundings: StageSurroundings,
   apt: readonly string[],
-): Promise<readonly PackageEntry[] | undefined> {
+): Promise<readonly PackageRecord[] | undefined> {
   for (const name of first_of) {
-    const first = await show(name, surroundings, apt);
+    const first = await readRecord(name, surroundings, apt);
     if (first === undefined) continue;
     const found = new Map([[name, first]]);
     const pattern = follow === undefined ? undefined : new RegExp(follow);
-    for (const entry of found.values()) {
-      for (const next of pattern === undefined ? [] : entry.depends.filter((candidate) => pattern.test(candidate))) {
-        if (found.has(next)) continue;
-        const dependency = await show(next, surroundings, apt);
+    for (const { depends } of found.values()) {
+      for (const next of depends.filter((candidate) => pattern?.test(candidate) === true && !found.has(candidate))) {
+        const dependency = await readRecord(next, surroundings, apt);
         if (dependency === undefined) return undefined;
         found.set(next, dependency);
       }
@@ -89,20 +94,13 @@ async function lookUp(
   return undefined;
 }
 
-async function show(name: string, { env, job }: StageSurroundings, apt: readonly string[]): Promise<PackageEntry | undefined> {
-  let text: string;
-  try {
-    text = await runTool("apt-cache", [...apt, "show", "--no-all-versions", name], { env, signal: job.signal });
-  } catch (error) {
-    job.signal.throwIfAborted();
-    if (error instanceof HiperisoError && error.what.startsWith("run ")) return undefined; // no such package
-    throw error;
-  }
-  return decodePackageRecord(text);
+async function readRecord(name: string, { env, job }: StageSurroundings, apt: readonly string[]): Promise<PackageRecord | undefined> {
+  const { status, stdout } = await askTool("apt-cache", [...apt, "show", "--no-all-versions", name], { env, signal: job.signal });
+  return status === 0 ? decodePackageRecord(stdout) : undefined;
 }
 
 /** One record of `apt-cache show`. Undefined where it names no version or digest: a virtual package. */
-export function decodePackageRecord(text: string): PackageEntry | undefined {
+export function decodePackageRecord(text: string): PackageRecord | undefined {
   const field = (key: string): string | undefined => new RegExp(`^${key}: (.*)$`, "m").exec(text)?.[1];
   const [name, version, sha256] = [field("Package"), field("Version"), field("SHA256")];
   if (name === undefined || version === undefined || sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return undefined;
@@ -113,62 +111,63 @@ export function decodePackageRecord(text: string): PackageEntry | undefined {
   return { name, version, sha256, depends };
 }
 
-/** The package's file, from the cache where its digest still fits. */
-async function fetched(entry: PackageEntry, run: StageSurroundings & { readonly scratch: string }): Promise<string> {
-  const folder = join(run.cacheFolder, "packages");
-  await mkdir(folder, { recursive: true });
-  const kept = join(folder, `${entry.name}_${entry.sha256.slice(0, 16)}.deb`);
-  if (await hasDigest(kept, entry.sha256)) return kept;
-  const own = await ownLists(run);
-  const download = async (apt: readonly string[]): Promise<string> => {
-    await runTool("apt-get", [...apt, "-o", "APT::Sandbox::User=", "-qq", "download", `${entry.name}=${entry.version}`], {
-      env: run.env,
-      signal: run.job.signal,
-      cwd: run.scratch,
+async function fetchPackage(entry: PackageVersion, into: string, surroundings: StageSurroundings): Promise<void> {
+  const { env, job } = surroundings;
+  const download = (apt: readonly string[]) =>
+    askTool("apt-get", [...apt, "-o", "APT::Sandbox::User=", "-qq", "download", `${entry.name}=${entry.version}`], {
+      env,
+      signal: job.signal,
+      cwd: into,
     });
-    const name = (await readdir(run.scratch)).find((candidate) => candidate.startsWith(`${entry.name}_`) && candidate.endsWith(".deb"));
-    if (name === undefined)
-      throw new HiperisoError({ what: "download a package", where: entry.name, expected: "a .deb file", found: "none" });
-    return join(run.scratch, name);
-  };
-  const step = run.job.progress.begin(`download ${entry.name} ${entry.version}`);
+
+  const step = job.progress.begin(`download ${entry.name} ${entry.version}`);
+  const growth = growthOf(into);
+  const watch = setInterval(() => void growth().then((bytes) => step.advance(bytes)), WATCH_MS);
   try {
-    const file = await download([]).catch(async () => {
-      // Lists that are older than the mirror name files that are gone from it.
-      await update(run, own);
-      return await download(own);
-    });
-    if (!(await hasDigest(file, entry.sha256))) {
-      throw new HiperisoError({
-        what: "download a package",
-        where: entry.name,
-        expected: `SHA-256 ${entry.sha256}`,
-        found: "other bytes",
-        hint: "Run apt-get update, then try again.",
-      });
+    // Lists that are older than the mirror name files that are gone from it: then ours are fetched.
+    if ((await download([])).status !== 0) {
+      const own = await ownLists(surroundings);
+      await update(surroundings, own);
+      const { status, lastLines } = await download(own);
+      if (status !== 0) {
+        throw new HiperisoError({
+          what: "download a package",
+          where: `${entry.name} ${entry.version}`,
+          found: lastLines,
+          hint: "Check the network.",
+        });
+      }
     }
-    await rename(file, kept).catch(async () => {
-      await runTool("cp", [file, `${kept}.tmp`], { env: run.env, signal: run.job.signal });
-      await rename(`${kept}.tmp`, kept);
-    });
-    return kept;
   } finally {
+    clearInterval(watch);
     step.end();
-    await rm(join(run.scratch, entry.name), { force: true, recursive: true });
   }
+  await checkDigest(entry, into);
 }
 
-async function hasDigest(path: string, sha256: string): Promise<boolean> {
-  if (
-    !(await access(path).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return false;
+const WATCH_MS = 250;
+
+/** How many bytes a folder has grown by since it was last asked. Never throws: files come and go under apt's hands. */
+function growthOf(folder: string): () => Promise<number> {
+  let before = 0;
+  return async () => {
+    const names = await readdir(folder).catch(() => []);
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name)).catch(() => undefined))?.size ?? 0));
+    const now = sizes.reduce((sum, size) => sum + size, 0);
+    const grown = Math.max(now - before, 0);
+    before = now;
+    return grown;
+  };
+}
+
+/** apt checks signatures of lists and digests of files; this holds what the stage's hash promises. */
+async function checkDigest({ name, version, sha256 }: PackageVersion, folder: string): Promise<void> {
+  const file = (await readdir(folder)).find((candidate) => candidate.startsWith(`${name}_`) && candidate.endsWith(".deb"));
   const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex") === sha256;
+  if (file !== undefined) await pipeline(createReadStream(join(folder, file)), hash);
+  const found = file === undefined ? "no file" : hash.digest("hex");
+  if (found === sha256) return;
+  throw new HiperisoError({ what: "download a package", where: `${name} ${version}`, expected: `SHA-256 ${sha256}`, found });
 }
 
 /** apt's options for package lists of our own, which any user may fetch. */
@@ -176,22 +175,13 @@ async function ownLists({ cacheFolder }: StageSurroundings): Promise<readonly st
   const state = join(cacheFolder, "apt");
   await mkdir(join(state, "lists", "partial"), { recursive: true });
   await mkdir(join(state, "cache", "archives", "partial"), { recursive: true });
-  return [
-    "-o",
-    `Dir::State::lists=${state}/lists`,
-    "-o",
-    `Dir::Cache=${state}/cache`,
-    "-o",
-    "Debug::NoLocking=1",
-    "-o",
-    "APT::Sandbox::User=",
-  ];
+  return ["-o", `Dir::State::lists=${state}/lists`, "-o", `Dir::Cache=${state}/cache`, "-o", "Debug::NoLocking=1"];
 }
 
 async function update({ env, job }: StageSurroundings, apt: readonly string[]): Promise<void> {
   const step = job.progress.begin("fetch the distribution's package lists");
   try {
-    await runTool("apt-get", [...apt, "-qq", "update"], { env, signal: job.signal });
+    await runTool("apt-get", [...apt, "-o", "APT::Sandbox::User=", "-qq", "update"], { env, signal: job.signal });
   } finally {
     step.end();
   }

@@ -35,7 +35,7 @@ export const rootfsStage = stageKind({
     const kernel = inputs["kernel"];
     const entries = [
       ...Object.entries(folders).map(([path, mode]) => ({ kind: "directory" as const, path, mode: Number.parseInt(mode, 8) })),
-      ...busyboxEntries(await readFile(join(inputs["busybox"]!, "bin/busybox")), busybox),
+      ...busyboxEntries(await readFile(join(inputs["busybox"]!, "busybox")), busybox),
       ...deviceEntries(devices),
       ...(kernel === undefined ? [] : await kernelModuleEntries(kernel)),
       ...(await readSourceTree(sourcePath(planFolder, files))),
