@@ -1,0 +1,9 @@
+/** `npm run schema`: writes schema/ anew from the compiled program. */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { jsonSchemaFiles } from "../dist/config/json-schemas.js";
+
+const folder = new URL("../schema/", import.meta.url);
+const files = jsonSchemaFiles();
+mkdirSync(folder, { recursive: true });
+for (const name of readdirSync(folder)) if (!files.has(name)) rmSync(new URL(name, folder));
+for (const [name, content] of files) writeFileSync(new URL(name, folder), content);

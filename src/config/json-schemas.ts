@@ -1,0 +1,29 @@
+/**
+ * The JSON Schemas in `schema/`, for whoever reads a session or writes a `hiperiso.json` without this program.
+ * Made from the same definitions that the program checks by: `npm run schema` writes them, a test holds them equal.
+ */
+import * as z from "zod";
+import { reportSchema } from "../contract/report.ts";
+import { endingSchema, indexLineSchema, ownerSchema, sessionSchema, statusSchema, timingSchema } from "../contract/session.ts";
+import { configSchema } from "./config-schema.ts";
+
+const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodType])[] = [
+  ["session", "session.json of a session directory", sessionSchema],
+  ["status", "status.json of a session directory", statusSchema],
+  ["index-line", "a line of index.jsonl", indexLineSchema],
+  ["report", "report.json of a session directory", reportSchema],
+  ["ending", "ending.json of a session directory: why the boot ended", endingSchema],
+  ["timing", "timing.json of a session directory", timingSchema],
+  ["owner", "owner.json of a session directory: the process that writes it", ownerSchema],
+  ["hiperiso", "hiperiso.json: the configuration of a stick or a workstation", configSchema],
+];
+
+/** File name in `schema/` and content. What a reader may meet, so defaults are not required (`io: "input"`). */
+export function jsonSchemaFiles(): ReadonlyMap<string, string> {
+  return new Map(
+    SCHEMAS.map(([name, title, schema]) => {
+      const { $schema, ...rest } = z.toJSONSchema(schema, { io: "input" });
+      return [`${name}.schema.json`, `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`];
+    }),
+  );
+}
