@@ -53,8 +53,9 @@ export const hasGptSignature = (block: Uint8Array): boolean => latin1(block.suba
  */
 export function decodeGptHeader(block: Uint8Array, lba: bigint, { offset, report }: Place): GptHeader | undefined {
   const structure = "GPT header";
-  const bad = (at: number, expected: string, found: string): undefined =>
-    report({ offset: offset + BigInt(at), structure, expected, found }) as undefined;
+  const bad = (at: number, expected: string, found: string): undefined => {
+    report({ offset: offset + BigInt(at), structure, expected, found });
+  };
   if (block.length < MIN_HEADER_BYTES) return bad(0, `at least ${MIN_HEADER_BYTES} bytes`, `${block.length}, then the end of the image`);
   if (!hasGptSignature(block)) return bad(0, '"EFI PART"', hex(viewOf(block).getBigUint64(0, false), 16));
   const view = viewOf(block);

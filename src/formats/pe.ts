@@ -29,8 +29,9 @@ export function decodePe(head: Uint8Array, fileBytes: bigint, { offset, report }
   const view = viewOf(head);
   const pe = view.getUint32(60, true);
   if (pe + 24 > head.length || view.getUint32(pe, false) !== 0x50450000) return undefined; // a DOS program, or old boot code
-  const bad = (at: number, expected: string, found: string): undefined =>
-    report({ offset: offset + BigInt(at), structure: "PE header", expected, found }) as undefined;
+  const bad = (at: number, expected: string, found: string): undefined => {
+    report({ offset: offset + BigInt(at), structure: "PE header", expected, found });
+  };
   const optional = pe + 24;
   const optionalBytes = view.getUint16(pe + 20, true);
   if (optionalBytes < 70 || optional + optionalBytes > head.length)

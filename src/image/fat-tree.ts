@@ -124,8 +124,7 @@ function hasEnd(bytes: Uint8Array): boolean {
 const RUN_BYTES_MAX = 262_144;
 
 /**
- * The clusters of a chain as runs, at most until `limitBytes`. A chain cannot hold more clusters than the volume: one that does goes
- * in a circle. Stops, reporting, at a link that points nowhere.
+ * The clusters of a chain as runs, at most until `limitBytes`. Stops, reporting, at a link that points nowhere and in a circle.
  */
 async function* clusterRuns(
   source: BlockSource,
@@ -147,6 +146,7 @@ async function* clusterRuns(
     bytes: BigInt(count) * BigInt(layout.clusterBytes),
   });
   let clusters = 1;
+  let milestone = cluster;
   while (BigInt(clusters) * BigInt(layout.clusterBytes) < limitBytes) {
     const range = fatLinkRange(layout, cluster);
     const linkOffset = layout.fatOffset + BigInt(range.at);
@@ -163,12 +163,14 @@ async function* clusterRuns(
       bad("another cluster or the end of the chain", hex(link.bad, layout.fatBits / 4));
       break;
     }
-    clusters += 1;
-    if (clusters > layout.clusterCount) {
+    cluster = link.next;
+    // Brent's way to see a circle: a chain that comes back to a place it was at when its length was a power of two.
+    if (cluster === milestone) {
       bad("a chain that ends", "a circle");
       break;
     }
-    cluster = link.next;
+    clusters += 1;
+    if (Number.isInteger(Math.log2(clusters))) milestone = cluster;
     const joins = cluster === run.first + run.count && (run.count + 1) * layout.clusterBytes <= RUN_BYTES_MAX;
     if (joins) run.count += 1;
     else {

@@ -143,8 +143,9 @@ export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoName
   }
 
   async function readContinuation(next: Continuation, offset: bigint, areaOffset: bigint, count: number): Promise<Uint8Array | undefined> {
-    const bad = (expected: string, found: string): undefined =>
-      report({ offset: areaOffset, structure: "system use continuation", expected, found }) as undefined;
+    const bad = (expected: string, found: string): undefined => {
+      report({ offset: areaOffset, structure: "system use continuation", expected, found });
+    };
     if (count >= CONTINUATIONS_MAX) return bad(`at most ${CONTINUATIONS_MAX} areas`, "more, perhaps a circle");
     if (next.offset + next.bytes > ISO_SECTOR_BYTES) return bad("an area within one sector", `${next.bytes} bytes at ${next.offset}`);
     const area = await source.read(offset, next.bytes);

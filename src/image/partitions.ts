@@ -189,7 +189,10 @@ function describeGpt(
   const ranges = entries.map((entry) => {
     const bad = (expected: string, found: string) =>
       report({ offset: entry.offset + 32n, structure: `GPT entry ${entry.number}`, expected, found });
-    if (entry.lastLba < entry.firstLba) return bad("a last LBA not before the first", `${entry.firstLba} to ${entry.lastLba}`) as undefined;
+    if (entry.lastLba < entry.firstLba) {
+      bad("a last LBA not before the first", `${entry.firstLba} to ${entry.lastLba}`);
+      return undefined;
+    }
     if (entry.firstLba < header.firstUsableLba || entry.lastLba > header.lastUsableLba) {
       bad(`LBAs from ${header.firstUsableLba} to ${header.lastUsableLba}`, `${entry.firstLba} to ${entry.lastLba}`);
     }
