@@ -48,9 +48,9 @@ const SECTIONS: readonly (readonly [string, (roots: Roots) => string])[] = [
   ["host_meminfo.txt", ({ proc }) => read(join(proc, "meminfo"))],
   ["host_kernel.txt", ({ proc }) => read(join(proc, "version"))],
   ["host_cmdline.txt", ({ proc }) => read(join(proc, "cmdline"))],
-  ["host_pci.txt", ({ sys }) => eachDevice(join(sys, "bus/pci/devices"), pciDevice)],
-  ["host_usb.txt", ({ sys }) => eachDevice(join(sys, "bus/usb/devices"), usbDevice)],
-  ["host_block.txt", ({ sys }) => eachDevice(join(sys, "block"), blockDevice)],
+  ["host_pci.txt", ({ sys }) => eachDevice(join(sys, "bus/pci/devices"), plain, pciDevice)],
+  ["host_usb.txt", ({ sys }) => eachDevice(join(sys, "bus/usb/devices"), numbered, usbDevice)],
+  ["host_block.txt", ({ sys }) => eachDevice(join(sys, "block"), numbered, blockDevice)],
   ["host_dmi.txt", ({ sys }) => DMI_FIELDS.map((field) => keyed(field, value(join(sys, "class/dmi/id", field)))).join("")],
   ["host_firmware.txt", ({ sys }) => firmware(sys)],
 ];
@@ -121,10 +121,15 @@ function firmware(sys: string): string {
 
 const keyed = (key: string, text: string): string => (text === "" ? "" : `${key}: ${text}\n`);
 
-/** In the order of their names, numbers as numbers. */
-function eachDevice(folder: string, describe: (folder: string) => string): string {
+type Order = (a: string, b: string) => number;
+/** `1-9` before `1-10`. */
+const numbered: Order = (a, b) => a.localeCompare(b, "en", { numeric: true });
+/** PCI addresses are hexadecimal and equally long. */
+const plain: Order = (a, b) => (a < b ? -1 : 1);
+
+function eachDevice(folder: string, order: Order, describe: (folder: string) => string): string {
   return names(folder)
-    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+    .sort(order)
     .slice(0, DEVICES_MAX)
     .map((name) => describe(join(folder, name)))
     .join("");
@@ -149,7 +154,7 @@ const link = (path: string): string => {
 /** A line of sysfs: printable, without blanks around it. */
 const value = (path: string): string =>
   read(path)
-    .replace(/[\0-\x1f\x7f]+/g, " ")
+    .replace(/[\0-\x20\x7f]+/g, " ")
     .trim();
 
 const scratch = Buffer.allocUnsafe(TEXT_MAX);

@@ -37,6 +37,8 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [pattern(String.raw`\b((?:PART)?LABEL=)${VALUE}`), "$1<label>"],
   [pattern(String.raw`\b(machine[-_ ]?id\s*[=:]\s*)${VALUE}`), "$1<id>"],
   [pattern(String.raw`\b((?:nfs|iscsi_)?(?:ip|initiator|nfsroot|nfsaddrs)=)${VALUE}`), "$1<address>"],
+  // Nobody's business, whatever it opens.
+  [pattern(String.raw`\b([\w.-]*(?:passwo?r?d|passphrase|secret|token)[\w.-]*=)${VALUE}`), "$1<secret>"],
   [pattern(String.raw`\b((?:systemd\.)?hostname=)${VALUE}`), "$1<host>"],
   // Serial Number: S6B0NX0T812345, a sentence up to a comma or the end of the line; product_serial=…, one word.
   [pattern(String.raw`(\b${SERIAL_KEY}[ \t]*:[ \t]*)[^,\n\s][^,\n]*`), "$1<serial>"],
@@ -80,7 +82,7 @@ function maskHomes(text: string, homes: readonly string[]): string {
  * A computer called "debian" must not take the word out of its kernel's version.
  */
 const NOBODY = new Set(
-  "root user users admin guest nobody daemon test live default host hostname localhost localdomain computer server desktop laptop pc none linux gnu debian ubuntu fedora arch archlinux opensuse suse gentoo centos rocky alma alpine nixos kali mint qemu kvm kernel mac uuid serial label address disk".split(
+  "root user users admin guest nobody daemon test live default host hostname localhost localdomain computer server desktop laptop pc none linux gnu debian ubuntu fedora arch archlinux opensuse suse gentoo centos rocky alma alpine nixos kali mint qemu kvm kernel mac uuid serial label address disk secret".split(
     " ",
   ),
 );
