@@ -6,7 +6,7 @@ import { PARAMETERS } from "../../src/contract/parameters.ts";
 
 const SCHEMA = resolve(import.meta.dirname, "../../schema");
 
-test("schema/ holds what `npm run schema` writes, and nothing else", () => {
+test("schema/ holds what npm run schema writes, and nothing else", () => {
   const files = jsonSchemaFiles();
   expect(readdirSync(SCHEMA).sort()).toEqual([...files.keys()].sort());
   for (const [name, content] of files) expect(readFileSync(join(SCHEMA, name), "utf8"), name).toBe(content);
