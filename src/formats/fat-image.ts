@@ -16,6 +16,7 @@
  *     11  1  attributes           16  2  date made     22  2  time written   26  2  first cluster    28  4  bytes
  */
 import { HiperisoError } from "../contract/error.ts";
+import { shortNameChecksum } from "./fat.ts";
 import { completeTree, type TreeEntry } from "./file-tree.ts";
 
 export interface FatImageOptions {
@@ -36,9 +37,16 @@ const ENTRY = 32;
 const ROOT_ENTRIES = 512;
 const RESERVED_SECTORS = 1;
 const FATS = 2;
-const FAT12_CLUSTERS_MAX = 4084;
-const FAT16_CLUSTERS_MAX = 65524;
+/**
+ * Below 4,085 clusters a volume is FAT12, below 65,525 FAT16. Drivers are known that are off by up to 16 there, so volumes keep
+ * that distance (the paper's own advice).
+ */
+const CLUSTERS = { 12: { min: 1, max: 4085 - 17 }, 16: { min: 4085 + 16, max: 65_525 - 17 } } as const;
+/** What a volume has at most where the tree fits: a FAT that is short and quick to read. */
+const CLUSTERS_PREFERRED = 32_768;
 const MEBIBYTE = 1024 * 1024;
+/** What 65,508 clusters of 64 sectors come to. */
+const VOLUME_MEBIBYTES_MAX = 2047;
 
 const ATTRIBUTE = { label: 0x08, directory: 0x10, file: 0x20, longName: 0x0f } as const;
 
@@ -121,12 +129,12 @@ const entriesOf = (directory: Directory): number => directory.children.reduce((s
 function smallestLayout(root: Directory): Layout {
   const need = needOf(root);
   const contentBytes = need(SECTOR) * SECTOR;
-  const mebibytes = Math.max(1, Math.ceil((contentBytes * 1.1 + ROOT_ENTRIES * ENTRY) / MEBIBYTE));
-  for (let size = mebibytes; ; size += 1) {
-    const layout = tryLayout(size * MEBIBYTE, need);
+  const start = Math.max(1, Math.ceil((contentBytes * 1.1) / MEBIBYTE));
+  for (let mebibytes = start; mebibytes <= VOLUME_MEBIBYTES_MAX; mebibytes += 1) {
+    const layout = tryLayout(mebibytes * MEBIBYTE, need);
     if (layout !== undefined) return layout;
-    if (size > 4 * mebibytes + 16) throw bad("/", "a tree that FAT16 holds", `${contentBytes} bytes of files`);
   }
+  throw bad("/", "a tree that FAT16 holds", `${contentBytes} bytes of files`);
 }
 
 function layoutOf(volumeBytes: number, need: Need): Layout {
@@ -139,30 +147,34 @@ function layoutOf(volumeBytes: number, need: Need): Layout {
 
 /** The smallest cluster with which FAT12 or FAT16 covers the volume and the tree fits. */
 function tryLayout(volumeBytes: number, need: Need): Layout | undefined {
-  for (let clusterSectors = 1; clusterSectors <= 64; clusterSectors *= 2) {
-    const layout = layoutWith(volumeBytes / SECTOR, clusterSectors);
-    if (layout !== undefined && need(clusterSectors * SECTOR) <= layout.clusterCount) return layout;
+  for (const clustersMax of [CLUSTERS_PREFERRED, CLUSTERS[16].max]) {
+    for (let clusterSectors = 1; clusterSectors <= 64; clusterSectors *= 2) {
+      const layout = layoutWith(volumeBytes / SECTOR, clusterSectors);
+      if (layout === undefined || layout.clusterCount > clustersMax) continue;
+      if (need(clusterSectors * SECTOR) <= layout.clusterCount) return layout;
+    }
   }
   return undefined;
 }
 
 function layoutWith(volumeSectors: number, clusterSectors: number): Layout | undefined {
-  const rootSectors = (ROOT_ENTRIES * ENTRY) / SECTOR;
   for (const bits of [12, 16] as const) {
-    // The FAT takes room from the clusters that it counts: grow it until both agree.
-    for (let fatSectors = 1; fatSectors <= 256; fatSectors += 1) {
-      const rootSector = RESERVED_SECTORS + FATS * fatSectors;
-      const dataSector = rootSector + rootSectors;
-      const clusterCount = Math.floor((volumeSectors - dataSector) / clusterSectors);
-      if (Math.ceil(((clusterCount + 2) * bits) / 8 / SECTOR) > fatSectors) continue;
-      if (clusterCount < 1) return undefined;
-      if (bits === 12 ? clusterCount <= FAT12_CLUSTERS_MAX : clusterCount > FAT12_CLUSTERS_MAX && clusterCount <= FAT16_CLUSTERS_MAX) {
-        return { volumeSectors, clusterSectors, fatSectors, rootSector, dataSector, clusterCount, bits };
-      }
-      break;
-    }
+    const layout = layoutOfWidth(bits, volumeSectors, clusterSectors);
+    if (layout.clusterCount >= CLUSTERS[bits].min && layout.clusterCount <= CLUSTERS[bits].max) return layout;
   }
   return undefined;
+}
+
+/** The FAT takes room from the clusters that it counts: it grows until both agree. */
+function layoutOfWidth(bits: 12 | 16, volumeSectors: number, clusterSectors: number): Layout {
+  for (let fatSectors = 1; ; fatSectors += 1) {
+    const rootSector = RESERVED_SECTORS + FATS * fatSectors;
+    const dataSector = rootSector + (ROOT_ENTRIES * ENTRY) / SECTOR;
+    const clusterCount = Math.floor((volumeSectors - dataSector) / clusterSectors);
+    if (Math.ceil(((clusterCount + 2) * bits) / 8 / SECTOR) <= fatSectors) {
+      return { volumeSectors, clusterSectors, fatSectors, rootSector, dataSector, clusterCount, bits };
+    }
+  }
 }
 
 function bootSector(
@@ -190,9 +202,30 @@ function bootSector(
   view.setUint32(39, serial, true);
   sector.set(labelBytes(label), 43);
   sector.set(ascii(bits === 12 ? "FAT12   " : "FAT16   "), 54);
-  sector.set([0xeb, 0xfe], 62); // where the jump leads: stay there
+  sector.set(bootCode(), BOOT_CODE_AT);
   sector.set([0x55, 0xaa], 510);
   return sector;
+}
+
+const BOOT_CODE_AT = 62;
+
+/** For a computer that tries to boot the volume: says that it cannot, waits for a key, and lets the BIOS go on. */
+function bootCode(): Uint8Array {
+  // biome-ignore format: a line an instruction or two
+  const code = [
+    0x31, 0xc0, 0x8e, 0xd8,        // xor ax, ax; mov ds, ax
+    0xfc,                          // cld
+    0xbe, 0x00, 0x00,              // mov si, message
+    0xac,                          // next: lodsb
+    0x84, 0xc0, 0x74, 0x09,        // test al, al; jz wait
+    0xb4, 0x0e, 0xbb, 0x07, 0x00,  // mov ah, 14; mov bx, 7
+    0xcd, 0x10, 0xeb, 0xf2,        // int 0x10 (write a character); jmp next
+    0x31, 0xc0, 0xcd, 0x16,        // wait: xor ax, ax; int 0x16 (read a key)
+    0xcd, 0x19, 0xeb, 0xfe,        // int 0x19 (boot from elsewhere); jmp $
+  ];
+  const message = 0x7c00 + BOOT_CODE_AT + code.length;
+  code.splice(6, 2, message & 0xff, message >> 8);
+  return new Uint8Array([...code, ...ascii("This is not a bootable disk. Press a key to boot from another.\r\n\0")]);
 }
 
 function labelBytes(label: string): Uint8Array {
@@ -268,10 +301,10 @@ interface DirectoryPlace {
 }
 
 function encodeDirectory(directory: Directory, { clusters, stamp, head, own }: DirectoryPlace): Uint8Array {
-  const taken = new Set<string>();
+  const shortNames = shortNamesOf(directory);
   const blocks: Uint8Array[] = [...head];
   for (const { name, node } of directory.children) {
-    const short = shortName(name, taken);
+    const short = shortNames.get(name)!;
     const bytes = node.kind === "file" ? node.content.length : (2 + entriesOf(node)) * ENTRY;
     const cluster = clusters.take(bytes);
     const attributes = node.kind === "file" ? ATTRIBUTE.file : ATTRIBUTE.directory;
@@ -332,28 +365,31 @@ const LONG_PART_UNITS = 13;
 /** Entries that the long name takes; none where the short one says it all. */
 const longNameParts = (name: string): number => (isShort(name) ? 0 : Math.ceil(name.length / LONG_PART_UNITS));
 
-/** The 11 bytes of an 8.3 name that no other entry of the folder has. A name that is none of its own gets `~1`, `~2`… */
-function shortName(name: string, taken: Set<string>): Uint8Array {
-  const dot = name.lastIndexOf(".");
+/** 11 bytes for each name of a folder, no two alike. Names that are 8.3 keep theirs; the others get `~1`, `~2`… */
+function shortNamesOf({ children }: Directory): ReadonlyMap<string, Uint8Array> {
+  const fields = (base: string, extension: string): string => base.padEnd(8) + extension.padEnd(3);
   const clean = (text: string): string =>
     text
       .toUpperCase()
       .replace(/[ .]/g, "")
       .replace(/[^A-Z0-9!#$%&'()@^_`{}~-]/g, "_");
-  const base = clean(dot > 0 ? name.slice(0, dot) : name);
-  const extension = (dot > 0 ? clean(name.slice(dot + 1)) : "").slice(0, 3);
-  const fields = (front: string): string => front.padEnd(8) + extension.padEnd(3);
-  let chosen = isShort(name) ? fields(base) : undefined;
-  for (let count = 1; chosen === undefined || taken.has(chosen); count += 1) {
-    const tail = `~${count}`;
-    chosen = fields(base.slice(0, 8 - tail.length) + tail);
+  const chosen = new Map<string, string>();
+  const taken = new Set<string>();
+  for (const { name } of [...children.filter((child) => isShort(child.name)), ...children.filter((child) => !isShort(child.name))]) {
+    const dot = name.lastIndexOf(".");
+    const base = clean(dot > 0 ? name.slice(0, dot) : name);
+    const extension = dot > 0 ? clean(name.slice(dot + 1)).slice(0, 3) : "";
+    let short = isShort(name) ? fields(base, extension) : undefined;
+    for (let count = 1; short === undefined || taken.has(short); count += 1) {
+      short = fields(`${base.slice(0, 7 - `${count}`.length)}~${count}`, extension);
+    }
+    taken.add(short);
+    chosen.set(name, short);
   }
-  taken.add(chosen);
-  return ascii(chosen);
+  return new Map([...chosen].map(([name, short]) => [name, ascii(short)]));
 }
 
 function longNameEntries(name: string, short: Uint8Array): Uint8Array[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what may not be there
   if (name.length > 255 || /[\0-\x1f"*/:<>?\\|]/.test(name) || /[ .]$/.test(name)) {
     throw bad(
       name,
@@ -361,7 +397,7 @@ function longNameEntries(name: string, short: Uint8Array): Uint8Array[] {
       JSON.stringify(name),
     );
   }
-  const checksum = short.reduce((sum, byte) => (((sum & 1) << 7) + (sum >> 1) + byte) & 0xff, 0);
+  const checksum = shortNameChecksum(short);
   const count = longNameParts(name);
   const parts = Array.from({ length: count }, (_, index) => {
     const entry = new Uint8Array(ENTRY);

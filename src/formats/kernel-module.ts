@@ -7,6 +7,7 @@
  * Section header:    0  4  name, offset in that section   24  8  offset in the file   32  8  bytes
  */
 import { HiperisoError } from "../contract/error.ts";
+import { viewOf } from "./problem.ts";
 
 export interface ModuleInfo {
   readonly name: string;
@@ -43,9 +44,9 @@ function* modinfoOf(file: Uint8Array, where: string): Generator<readonly [key: s
 
 function sectionNamed(wanted: string, file: Uint8Array, where: string): Uint8Array {
   if (file.length < ELF_HEADER_BYTES) throw bad(where, 0, `an ELF header of ${ELF_HEADER_BYTES} bytes`, `${file.length}`);
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const view = viewOf(file);
   if (view.getUint32(0) !== 0x7f454c46 || file[4] !== 2 || file[5] !== 1)
-    throw bad(where, 0, "a little-endian ELF64 file", hexOf(file.subarray(0, 6)));
+    throw bad(where, 0, "a little-endian ELF64 file", Buffer.from(file.subarray(0, 6)).toString("hex"));
   const [headerBytes, count, namesIndex] = [view.getUint16(58, true), view.getUint16(60, true), view.getUint16(62, true)];
   if (headerBytes !== SECTION_HEADER_BYTES) throw bad(where, 58, `section headers of ${SECTION_HEADER_BYTES} bytes`, `${headerBytes}`);
   const headersOffset = lengthWithin(view.getBigUint64(40, true), file, where, 40);
@@ -75,8 +76,6 @@ function lengthWithin(value: bigint, file: Uint8Array, where: string, at: number
   if (value > BigInt(file.length)) throw bad(where, at, `at most ${file.length}`, `${value}`);
   return Number(value);
 }
-
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 const bad = (where: string, at: number, expected: string, found: string): HiperisoError =>
   new HiperisoError({ what: "read a kernel module", where: `${where}@${at}`, expected, found });

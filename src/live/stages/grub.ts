@@ -5,6 +5,7 @@ import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
 import { lookForTool } from "../../host/tools.ts";
 import type { Environment } from "../../host/xdg.ts";
+import { readSourceTree, treeDigest } from "../source-files.ts";
 import { stageKind } from "../stage.ts";
 import { runTool, toolVersion } from "../tool.ts";
 
@@ -28,11 +29,17 @@ export const grubStage = stageKind({
   inputs: {},
 
   async ingredients(_options, { env, job }) {
-    return { "grub-mkimage": await toolVersion(await mkimage(env), ["--version"], { env, signal: job.signal }) };
+    const [bios, efi] = await grubFolders();
+    return {
+      "grub-mkimage": await toolVersion(await mkimage(env), ["--version"], { env, signal: job.signal }),
+      // Packages of one GRUB version differ in their patches, and the modules may be of another package than the tool.
+      "GRUB modules for BIOS": treeDigest(await readSourceTree(bios)),
+      "GRUB modules for UEFI": treeDigest(await readSourceTree(efi)),
+    };
   },
 
   async run({ modules, bios_modules, efi_modules }, { output, env, job }) {
-    const [bios, efi] = [await grubFolder("i386-pc", "boot_hybrid.img"), await grubFolder("x86_64-efi", "moddep.lst")];
+    const [bios, efi] = await grubFolders();
     const make = async (format: string, folder: string, prefix: string, name: string, list: readonly string[]) => {
       const args = ["--format", format, "--directory", folder, "--prefix", prefix, "--output", join(output, name), ...list];
       await runTool(await mkimage(env), args, { env, signal: job.signal });
@@ -48,6 +55,11 @@ async function mkimage(env: Environment): Promise<string> {
     ? "grub2-mkimage"
     : "grub-mkimage";
 }
+
+const grubFolders = async (): Promise<readonly [bios: string, efi: string]> => [
+  await grubFolder("i386-pc", "boot_hybrid.img"),
+  await grubFolder("x86_64-efi", "moddep.lst"),
+];
 
 async function grubFolder(platform: string, file: string): Promise<string> {
   for (const parent of MODULE_FOLDERS) {
