@@ -127,19 +127,25 @@ export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoName
   const blockBytes = BigInt(descriptor.blockBytes);
   const skip = names === "rock-ridge" ? (volume.rockRidgeSkip ?? 0) : undefined;
 
-  /** All entries of a record's system use area and of the areas it goes on in. */
-  async function systemUseOf(record: DirectoryRecord): Promise<SystemUseEntry[]> {
+  /** All entries of a record's system use area and of the areas it goes on in. Waits only where it goes on. */
+  function systemUseOf(record: DirectoryRecord): SystemUseEntry[] | Promise<SystemUseEntry[]> {
     const areaOffset = record.offset + BigInt(record.recordBytes - record.systemUse.length);
-    let { entries, next } = decodeSystemUse(record.systemUse.subarray(skip), { offset: areaOffset + BigInt(skip ?? 0), report });
+    const { entries, next } = decodeSystemUse(record.systemUse.subarray(skip), { offset: areaOffset + BigInt(skip ?? 0), report });
+    return next === undefined ? entries : withContinuations(entries, next, areaOffset);
+  }
+
+  async function withContinuations(entries: SystemUseEntry[], first: Continuation, areaOffset: bigint): Promise<SystemUseEntry[]> {
+    const all = [...entries];
+    let next: Continuation | undefined = first;
     for (let count = 0; next !== undefined; count += 1) {
       const offset: bigint = BigInt(next.block) * blockBytes + BigInt(next.offset);
       const area: Uint8Array | undefined = await readContinuation(next, offset, areaOffset, count);
       if (area === undefined) break;
       const more = decodeSystemUse(area, { offset, report });
-      entries = [...entries, ...more.entries];
+      all.push(...more.entries);
       next = more.next;
     }
-    return entries;
+    return all;
   }
 
   async function readContinuation(next: Continuation, offset: bigint, areaOffset: bigint, count: number): Promise<Uint8Array | undefined> {
@@ -156,7 +162,8 @@ export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoName
     const first = records[0]!;
     let rockRidge: RockRidge | undefined;
     if (skip !== undefined) {
-      rockRidge = decodeRockRidge(await systemUseOf(first));
+      const entries = systemUseOf(first);
+      rockRidge = decodeRockRidge(entries instanceof Promise ? await entries : entries);
       if (rockRidge.relocated) return undefined;
     }
     const name = rockRidge?.name ?? (names === "joliet" ? jolietName(first.rawName) : plainName(first.rawName));
@@ -204,24 +211,35 @@ export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoName
     ignoresCase: names !== "rock-ridge",
     async *entries(directory) {
       let pending: DirectoryRecord[] = [];
-      for await (const record of readDirectoryRecords(source, directory, report)) {
-        if (record.associated) continue;
-        if (pending.length > 0 && latin1(pending[0]!.rawName) !== latin1(record.rawName)) {
-          const { offset } = pending.at(-1)!;
-          report({ offset, structure: "directory record", expected: "another extent of the same file", found: "another name" });
+      const missing = (found: string) =>
+        report({ offset: pending.at(-1)!.offset, structure: "directory record", expected: "another extent of the same file", found });
+      for await (const records of readDirectoryRecords(source, directory, report)) {
+        for (const record of records) {
+          if (record.associated) continue;
+          if (pending.length > 0 && latin1(pending[0]!.rawName) !== latin1(record.rawName)) {
+            missing("another name");
+            const cut = await nodeOf(pending);
+            pending = [];
+            if (cut !== undefined) yield cut;
+          }
+          pending.push(record);
+          if (record.moreExtents && pending.length < EXTENTS_MAX) continue;
+          const node = await nodeOf(pending);
           pending = [];
+          if (node !== undefined) yield node;
         }
-        pending.push(record);
-        if (record.moreExtents && pending.length < EXTENTS_MAX) continue;
-        const node = await nodeOf(pending);
-        pending = [];
-        if (node !== undefined) yield node;
       }
+      if (pending.length === 0) return;
+      missing("the end of the directory");
+      const cut = await nodeOf(pending);
+      if (cut !== undefined) yield cut;
     },
     async *extents(file) {
       const place = { offset: file.recordOffset, structure: "directory record" };
-      if (file.interleaved)
-        return report({ ...place, expected: "a file in one piece", found: "interleaved extents, which nobody writes any more" });
+      if (file.interleaved) {
+        report({ ...place, expected: "a file in one piece", found: "interleaved extents, which nobody writes any more" });
+        return;
+      }
       for (const extent of file.pieces) {
         if (extent.offset + extent.bytes > source.sizeBytes) {
           const expected = `data inside the image of ${source.sizeBytes} bytes`;
@@ -236,12 +254,12 @@ export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoName
 /** 4 TiB. */
 const EXTENTS_MAX = 1024;
 
-/** The records of a directory but "." and "..", by sectors: a damaged one costs the rest of its sector. */
+/** The records of a directory but "." and "..", a sector at a time: a damaged one costs the rest of its sector. */
 async function* readDirectoryRecords(
   source: BlockSource,
   directory: IsoNode,
   report: ReportProblem,
-): AsyncGenerator<DirectoryRecord, void> {
+): AsyncGenerator<readonly DirectoryRecord[], void> {
   const { offset: start, bytes } = directory.pieces[0]!;
   const place = { offset: directory.recordOffset, structure: "directory record" };
   if (bytes > BigInt(DIRECTORY_BYTES_MAX)) {
@@ -251,17 +269,18 @@ async function* readDirectoryRecords(
   for (let inside = 0; inside < length; inside += ISO_SECTOR_BYTES) {
     const sectorOffset = start + BigInt(inside);
     const sector = await source.read(sectorOffset, Math.min(ISO_SECTOR_BYTES, length - inside));
+    const records: DirectoryRecord[] = [];
     for (let at = 0; at < sector.length && sector[at] !== 0; ) {
       const record = decodeDirectoryRecord(sector.subarray(at), { offset: sectorOffset + BigInt(at), report });
       if (record === undefined) break;
       const special = record.rawName.length === 1 && record.rawName[0]! <= 1;
-      if (!special) yield record;
+      if (!special) records.push(record);
       at += record.recordBytes;
     }
+    yield records;
     if (sector.length < Math.min(ISO_SECTOR_BYTES, length - inside)) {
       report({
         ...place,
-        structure: "directory record",
         expected: `a directory inside the image of ${source.sizeBytes} bytes`,
         found: `${bytes} bytes at ${start}`,
       });

@@ -49,7 +49,7 @@ export interface WalkLimits {
 }
 
 /** A DVD of a distribution has some thousand directories. Those with boot files in them come first, so a cut costs little. */
-export const WALK_LIMITS: WalkLimits = { depth: 16, entries: 20_000, directoryBytes: 16n << 20n };
+export const WALK_LIMITS: WalkLimits = { depth: 16, entries: 10_000, directoryBytes: 16n << 20n };
 
 /** Where boot files are, in lower case. Directories of such a name are entered before others. */
 const BOOT_DIRECTORIES =

@@ -148,6 +148,17 @@ describe("lies are named with their offset", () => {
     expect(name.problems).toEqual([{ offset: last + 32, structure: "directory record", expected: "a name of 1 to 27 bytes", found: "28" }]);
   });
 
+  test("a file that goes on in no other record is cut there", async () => {
+    const { bytes, rootOffset } = buildIso({ tree: { "grub.cfg": text("x"), "z.txt": text("y") } });
+    bytes[rootOffset + 68 + 25] = 128;
+    const facts = await probe(bytes);
+    expect(facts.problems).toMatchObject([{ offset: rootOffset + 68, expected: "another extent of the same file", found: "another name" }]);
+    expect(facts.bootConfigs).toMatchObject([{ path: "/GRUB.CFG", sizeBytes: 1 }]);
+    bytes[rootOffset + 68 + 25] = 0;
+    bytes[rootOffset + 68 + 44 + 25] = 128;
+    expect((await probe(bytes)).problems).toMatchObject([{ offset: rootOffset + 112, found: "the end of the directory" }]);
+  });
+
   test("a directory that holds itself", async () => {
     const { bytes, rootOffset } = buildIso({ tree: { loop: {} } });
     new DataView(bytes.buffer).setUint32(rootOffset + 68 + 2, rootOffset / 2048, true);
