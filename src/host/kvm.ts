@@ -36,7 +36,7 @@ export interface KvmProbeOptions {
   readonly qemu: string;
   /** Folder for the answer, kept until the computer restarts: `$XDG_CACHE_HOME/hiperiso`. Made when missing. */
   readonly cacheDir: string;
-  /** An existing folder in which the probe makes a private one for its ROM: `xdgFolders(env).runtime`. */
+  /** An existing folder in which the probe makes a private one for its ROM: `runtimeFolder(env)`. */
   readonly runtimeDir: string;
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -56,7 +56,7 @@ const PATIENCE_MS = 500;
 const TIME_LIMIT_ANSWER_S = 3_600;
 const CACHE_FILE = "kvm-probe.json";
 
-/** Throws only when aborted, and where the computer lets no file be made in `runtimeDir`. No QEMU is left behind. */
+/** Throws only when aborted, and where there is no /proc. No QEMU is left behind. */
 export async function probeKvm(options: KvmProbeOptions): Promise<KvmProbe> {
   const { qemu, cacheDir, clock, signal, device = "/dev/kvm" } = options;
   signal.throwIfAborted();
@@ -150,15 +150,19 @@ export async function runProbe(
   }: Pick<KvmProbeOptions, "qemu" | "runtimeDir" | "signal" | "clock" | "timeLimitMs">,
   accelerator: Accelerator = "kvm",
 ): Promise<ProbeRun> {
-  const folder = await mkdtemp(join(runtimeDir, "hiperiso-kvm-probe-"));
+  const folder = await mkdtemp(join(runtimeDir, "hiperiso-kvm-probe-")).catch((error: unknown) => new Error(reasonOf(error)));
+  if (folder instanceof Error) return { ...NOT_STARTED, stderr: folder.message };
   try {
     const rom = join(folder, "probe.rom");
-    await writeFile(rom, kvmProbeRom());
+    const written = await writeFile(rom, kvmProbeRom()).catch((error: unknown) => new Error(reasonOf(error)));
+    if (written instanceof Error) return { ...NOT_STARTED, stderr: written.message };
     return await watchProbe(qemu, probeArguments(rom, accelerator), { cwd: folder, signal, clock, timeLimitMs });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const NOT_STARTED = { letters: "", ending: "not started", code: null, signal: null, durationMs: 0 } as const;
 
 /** A triple fault resets the guest: under -no-reboot it ends QEMU, with status 0. */
 const probeArguments = (rom: string, accelerator: Accelerator): readonly string[] => [
@@ -209,7 +213,7 @@ async function watchProbe(qemu: string, args: readonly string[], { cwd, signal, 
     await endProcess(guarded, signal.aborted ? 0 : PATIENCE_MS);
     signal.throwIfAborted();
     const end = await ended;
-    if (end.error !== undefined) return { letters, ending: "not started", code: null, signal: null, stderr: end.error.message, durationMs };
+    if (end.error !== undefined) return { ...NOT_STARTED, stderr: end.error.message };
     await drained;
     const own = ending === "exited" ? { code: end.code, signal: end.signal } : { code: null, signal: null };
     return { letters, ending, ...own, stderr, durationMs };
@@ -233,7 +237,7 @@ export function judgeProbeRun(run: ProbeRun): Pick<KvmProbe, "state" | "because"
   const unavailable = (because: string) => ({ state: "unavailable", because }) as const;
   const unknown = (because: string) => ({ state: "unknown", because }) as const;
 
-  if (run.ending === "not started") return unknown(`QEMU could not be started: ${run.stderr}`);
+  if (run.ending === "not started") return unknown(`the probe guest could not be started: ${run.stderr}`);
   if (run.letters === ALL_LETTERS && run.code === KVM_PROBE_PASSED_STATUS) {
     return { state: "available", because: `a probe guest ran to its end in ${seconds}` };
   }

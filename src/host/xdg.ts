@@ -1,4 +1,5 @@
 /** Where a person's files stand: XDG Base Directory Specification 0.8. */
+import { access, constants, stat } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 
@@ -11,7 +12,10 @@ export interface XdgFolders {
   readonly config: string;
   readonly cache: string;
   readonly state: string;
-  /** For sockets and the like. Without $XDG_RUNTIME_DIR the folder for temporary files, where others write too: use `mkdtemp` below it. */
+  /**
+   * For sockets and the like. Without $XDG_RUNTIME_DIR the folder for temporary files, where others write too: use
+   * `mkdtemp` below it. See `runtimeFolder`.
+   */
   readonly runtime: string;
 }
 
@@ -24,6 +28,20 @@ export function xdgFolders(env: Environment): XdgFolders {
     state: absolute(env["XDG_STATE_HOME"]) ?? join(home, ".local", "state"),
     runtime: absolute(env["XDG_RUNTIME_DIR"]) ?? absolute(env["TMPDIR"]) ?? tmpdir(),
   };
+}
+
+/**
+ * `xdgFolders(env).runtime` where files can be made in it, else the folder for temporary files: `su` and `sudo` may hand
+ * on a folder that belongs to somebody else, or that is gone.
+ */
+export async function runtimeFolder(env: Environment): Promise<string> {
+  const { runtime } = xdgFolders(env);
+  try {
+    await access(runtime, constants.W_OK | constants.X_OK);
+    return (await stat(runtime)).isDirectory() ? runtime : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
 
 /** The specification: "If an implementation encounters a relative path […] it should consider the path invalid and ignore it." */

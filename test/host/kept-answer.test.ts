@@ -75,15 +75,20 @@ test("a folder that cannot be made keeps nothing and stops nothing", async () =>
 });
 
 test("whoever waits for another's answer can be cancelled", async () => {
-  const cancel = new AbortController();
   let answer: (value: { number: number }) => void = () => {};
-  const slow = keptOr(kept(), () => {
-    cancel.abort(new Error("enough"));
-    return new Promise((resolve) => {
-      answer = resolve;
+  let slow: Promise<{ number: number }> | undefined;
+  await new Promise<void>((asked) => {
+    slow = keptOr(kept(), () => {
+      asked();
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
     });
   });
-  await expect(keptOr(kept({ signal: cancel.signal }), answering(2))).rejects.toThrow();
+  const cancel = new AbortController();
+  const waiting = keptOr(kept({ signal: cancel.signal }), answering(2));
+  cancel.abort();
+  await expect(waiting).rejects.toThrow(/abort/);
   answer({ number: 1 });
   expect(await slow).toEqual({ number: 1 });
 });

@@ -105,6 +105,13 @@ describe("a probe guest", () => {
   });
 });
 
+test("without a place for the ROM: unknown, with the reason", async () => {
+  await madeUpQemu(PASSES);
+  const probe = await probeKvm(options({ runtimeDir: join(folder, "none") }));
+  expect(probe).toMatchObject({ state: "unknown", because: expect.stringMatching(/^the probe guest could not be started: ENOENT/) });
+  expect(await startedPids()).toEqual([]);
+});
+
 describe("an answer is kept", () => {
   test("until the computer restarts", async () => {
     await madeUpQemu(PASSES);

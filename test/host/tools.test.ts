@@ -26,7 +26,7 @@ test("the first on PATH, empty and relative parts of it left out", async () => {
 });
 
 test("programs of the system are found without a PATH", async () => {
-  expect(await findTool("sh", {})).toMatch(/^\/(usr\/)?bin\/sh$/);
+  expect(await findTool("sh", {})).toMatch(/^\/.*bin\/sh$/);
 });
 
 test.each(["text", "a-folder", "dangling", "missing"])("%s is no program", async (name) => {

@@ -1,6 +1,9 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { expandTilde, tildify, xdgFolders } from "../../src/host/xdg.ts";
+import { expandTilde, runtimeFolder, tildify, xdgFolders } from "../../src/host/xdg.ts";
 
 const env = { HOME: "/home/ada" };
 
@@ -23,6 +26,14 @@ describe("folders", () => {
       config: "/home/ada/.config",
       runtime: "/run/user/1000",
     });
+  });
+
+  test("the runtime folder must take files, else the temporary one does", async () => {
+    const ours = await mkdtemp(join(tmpdir(), "hiperiso-test-"));
+    expect(await runtimeFolder({ XDG_RUNTIME_DIR: ours })).toBe(ours);
+    await rm(ours, { recursive: true });
+    expect(await runtimeFolder({ XDG_RUNTIME_DIR: ours })).toBe(tmpdir());
+    expect(await runtimeFolder({ XDG_RUNTIME_DIR: "/etc/passwd" })).toBe(tmpdir());
   });
 
   test("exist without any environment", () => {
