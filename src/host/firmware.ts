@@ -65,6 +65,9 @@ export interface FirmwareSearch {
   readonly rejected: readonly FirmwareRejected[];
 }
 
+/** Names of machines have some twenty letters. */
+const GLOB_MAX = 256;
+
 const flashFileSchema = z.object({ filename: z.string(), format: z.string() });
 
 /** What we use of a descriptor. Words that a later QEMU adds are kept and decide nothing. */
@@ -81,7 +84,7 @@ export const firmwareDescriptorSchema = z.object({
     z.object({ device: z.literal("memory"), filename: z.string() }),
     z.object({ device: z.literal("kernel"), filename: z.string() }),
   ]),
-  targets: z.array(z.object({ architecture: z.string(), machines: z.array(z.string()) })),
+  targets: z.array(z.object({ architecture: z.string(), machines: z.array(z.string().min(1).max(GLOB_MAX)) })),
   features: z.array(z.string()),
 });
 
@@ -118,13 +121,13 @@ export async function readFirmwareDescriptors(folders: readonly string[]): Promi
   return read.filter((descriptor) => descriptor !== undefined);
 }
 
-/** Undefined: an empty file, which only masks. */
+/** Undefined: an empty file, which only masks; so does a link to /dev/null. */
 async function readDescriptor(path: string): Promise<FirmwareDescriptor | undefined> {
   try {
-    const bytes = await readFile(path);
-    if (bytes.length === 0) return undefined;
-    if (bytes.length > DESCRIPTOR_MAX_BYTES) return { path, content: { broken: `${bytes.length} bytes are no descriptor` } };
-    return { path, content: decodeFirmwareDescriptor(new TextDecoder().decode(bytes)) };
+    const { size } = await stat(path);
+    if (size === 0) return undefined;
+    if (size > DESCRIPTOR_MAX_BYTES) return { path, content: { broken: `${size} bytes are no descriptor` } };
+    return { path, content: decodeFirmwareDescriptor(await readFile(path, "utf8")) };
   } catch (error) {
     return { path, content: { broken: reasonOf(error) } };
   }

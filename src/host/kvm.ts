@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdtemp, open, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
@@ -61,12 +61,12 @@ export async function probeKvm(options: KvmProbeOptions): Promise<KvmProbe> {
   const { qemu, cacheDir, clock, signal, device = "/dev/kvm" } = options;
   signal.throwIfAborted();
   const bootId = readBootId(options.proc);
-  const refusal = await whyDeviceRefuses(device);
-  if (refusal !== undefined) return { state: "unavailable", because: refusal, durationMs: 0, at_boot_id: bootId };
+  const opened = await openDevice(device);
+  if ("refusal" in opened) return { state: "unavailable", because: opened.refusal, durationMs: 0, at_boot_id: bootId };
   const kept: KeptAnswer<StoredAnswer> = {
     folder: cacheDir,
     name: CACHE_FILE,
-    basis: [bootId, await deviceIdentity(device), await programIdentity(qemu), PROBE_VERSION],
+    basis: [bootId, opened.identity, await programIdentity(qemu), PROBE_VERSION],
     schema: storedAnswerSchema,
     holds: ({ probe, until_uptime_s }) => probe.state !== "unknown" && (until_uptime_s === null || clock.uptimeS() < until_uptime_s),
     signal,
@@ -92,13 +92,18 @@ type StoredAnswer = z.infer<typeof storedAnswerSchema>;
 /** Another probe guest gives other answers. */
 const PROBE_VERSION = createHash("sha256").update(kvmProbeRom()).digest("hex");
 
-/** Why the device cannot even be opened, or undefined. */
-async function whyDeviceRefuses(device: string): Promise<string | undefined> {
+/** Opens the device and closes it again. A device that a reloaded driver made anew has another identity. */
+async function openDevice(device: string): Promise<{ readonly identity: string } | { readonly refusal: string }> {
   try {
-    await (await open(device, constants.O_RDWR | constants.O_NONBLOCK)).close();
-    return undefined;
+    const file = await open(device, constants.O_RDWR | constants.O_NONBLOCK);
+    try {
+      const { dev, ino, rdev } = await file.stat({ bigint: true });
+      return { identity: [device, dev, ino, rdev].join(" ") };
+    } finally {
+      await file.close();
+    }
   } catch (error) {
-    return deviceRefusal(device, error);
+    return { refusal: deviceRefusal(device, error) };
   }
 }
 
@@ -116,12 +121,6 @@ export function deviceRefusal(device: string, error: unknown): string {
     default:
       return `${device} cannot be opened: ${reasonOf(error)}`;
   }
-}
-
-/** A device that a reloaded driver made anew is another one. */
-async function deviceIdentity(device: string): Promise<string> {
-  const { dev, ino, rdev } = await stat(device, { bigint: true });
-  return [device, dev, ino, rdev].join(" ");
 }
 
 export type Accelerator = "kvm" | "tcg";

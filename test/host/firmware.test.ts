@@ -133,6 +133,18 @@ describe("the choice among descriptors", () => {
     expect(chooseFirmware([descriptor("d", { machines: [glob] })], want, FILES).chosen).toBeDefined();
   });
 
+  test("no glob is an error, not even one that is none", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.string(), fc.stringMatching(/^[pc\-q35*?[\]!^{}()|+@\\]{0,40}$/), fc.constantFrom("[z-a]", "[", "*".repeat(300))),
+        (glob) => {
+          const { chosen, rejected } = chooseFirmware([descriptor("d", { machines: [glob] })], want, FILES);
+          expect(chosen === undefined).toBe(rejected.length === 1);
+        },
+      ),
+    );
+  });
+
   test("one file for code and variables, and -bios, only where nothing better is", () => {
     const combined = descriptor("10", { mapping: { device: "flash", mode: "combined", executable: raw("/fw/code") } });
     const memory = descriptor("05", { mapping: { device: "memory", filename: "/fw/code" } });
