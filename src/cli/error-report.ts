@@ -2,7 +2,7 @@
 import { CommanderError } from "@commander-js/extra-typings";
 import picocolors from "picocolors";
 import { type ErrorKind, HiperisoError } from "../contract/error.ts";
-import { printable } from "../formats/escape-terminal.ts";
+import { printable, printableJson } from "../formats/escape-terminal.ts";
 
 /** With `--json`, one line on stderr: these fields behind `"event": "error"`. */
 export interface ErrorReport {
@@ -57,7 +57,7 @@ function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException & { rea
 
 export function renderError(report: ErrorReport, { asJson, colour, debug }: { asJson: boolean; colour: boolean; debug: boolean }): string {
   const { stack, ...shown } = report;
-  if (asJson) return JSON.stringify({ event: "error", ...shown, ...(debug ? { stack } : {}) });
+  if (asJson) return printableJson({ event: "error", ...shown, ...(debug ? { stack } : {}) });
   const { bold, dim, red } = picocolors.createColors(colour);
   const { kind: _, message, ...details } = shown;
   const lines = [`${red(bold("error:"))} ${printable(message, { keepNewlines: true })}`];

@@ -4,7 +4,7 @@
  */
 import picocolors from "picocolors";
 import type { Progress, Step } from "../contract/job.ts";
-import { printable } from "../formats/escape-terminal.ts";
+import { printable, printableJson } from "../formats/escape-terminal.ts";
 import type { Cli } from "./cli.ts";
 
 export interface Streams {
@@ -51,7 +51,7 @@ export function openTerminal(streams: Streams, { asJson, signal, exit }: Options
     },
     json: (value) => {
       status.clear();
-      streams.out(`${JSON.stringify(value, null, 2)}\n`);
+      streams.out(`${printableJson(value, 2)}\n`);
     },
     colour,
     colourOut: streams.outInteractive && takesColour,
@@ -164,7 +164,7 @@ function plainFace(print: (line: string) => void): Progress {
 
 function jsonFace(print: (line: string) => void): Progress {
   let count = 0;
-  const event = (name: string, fields: object): void => print(JSON.stringify({ event: name, ...fields }));
+  const event = (name: string, fields: object): void => print(printableJson({ event: name, ...fields }));
   return {
     begin(title, total) {
       count += 1;

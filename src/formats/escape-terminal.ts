@@ -1,8 +1,9 @@
 /**
- * Text and bytes from outside, made harmless for a terminal. Three needs, three ways:
+ * Text and bytes from outside, made harmless for a terminal. Four needs, four ways:
  *
  *   printable       one line (or several) of text: what a terminal would act on or hide becomes a visible escape
  *   printableBytes  the same for bytes that need not be UTF-8
+ *   printableJson   a value as JSON that means the same to a program and nothing to a terminal
  *   TerminalFilter  a guest's console as it streams: its text passes, its control sequences do not
  *
  * What a terminal acts on: ECMA-48 (C0, C1, ESC sequences, control strings). What it hides or turns
@@ -32,6 +33,22 @@ export function printableBytes(bytes: Uint8Array): string {
   }
   return out;
 }
+
+/**
+ * `value` as JSON, indented by `indent` blanks or on one line where that is 0. JSON itself escapes C0 alone; here all that `printable`
+ * escapes is \uXXXX, which every reader of JSON turns back.
+ */
+export function printableJson(value: unknown, indent = 0): string {
+  const text = JSON.stringify(value, null, indent) ?? "null";
+  // A line feed here is the layout's: those of the text are escaped already.
+  return text.replace(UNSAFE, (character) => (character === "\n" ? character : utf16Escapes(character)));
+}
+
+const utf16Escapes = (character: string): string =>
+  character
+    .split("")
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { printable, printableBytes, TerminalFilter } from "../../src/formats/escape-terminal.ts";
+import { printable, printableBytes, printableJson, TerminalFilter } from "../../src/formats/escape-terminal.ts";
 
 /** What a terminal acts on, or turns around, or does not show. */
 const HARMFUL = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/u;
@@ -79,6 +79,24 @@ describe("printableBytes", () => {
       }),
       { numRuns: 5000 },
     );
+  });
+});
+
+describe("printableJson", () => {
+  test("means the same to a program and nothing to a terminal", () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ stringUnit: "binary" }), fc.constantFrom(0, 2), (value, indent) => {
+        const text = printableJson(value, indent);
+        expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
+        expect(text).not.toMatch(HARMFUL);
+        if (indent === 0) expect(text).not.toContain("\n");
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("writes C1, bidirectional and tag characters as escapes", () => {
+    expect(printableJson({ "a\u009b": "\u202e\u{e0041}ä" })).toBe('{"a\\u009b":"\\u202e\\udb40\\udc41ä"}');
   });
 });
 
