@@ -53,7 +53,8 @@ async function isProgram(path: string): Promise<boolean> {
   }
 }
 
-function packageHint(name: string): string {
+/** What to install for a missing program: a whole sentence. */
+export function packageHint(name: string): string {
   const packages = TOOL_PACKAGES[name];
   if (packages === undefined) return `Install ${name}.`;
   const { debian, fedora, arch, opensuse } = packages;

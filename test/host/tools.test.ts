@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HiperisoError } from "../../src/contract/error.ts";
 import { OVMF_PACKAGES } from "../../src/host/firmware.ts";
-import { findTool, lookForTool, TOOL_PACKAGES } from "../../src/host/tools.ts";
+import { findTool, lookForTool, packageHint, TOOL_PACKAGES } from "../../src/host/tools.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -37,6 +37,12 @@ test("a missing program is an error with the package that brings it", async () =
   const error = await findTool("swtpm-of-another-planet", { PATH: "" }).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(HiperisoError);
   expect(error).toMatchObject({ where: "swtpm-of-another-planet", kind: "failure", hint: "Install swtpm-of-another-planet." });
+});
+
+test("the package is named for each distribution", () => {
+  expect(packageHint("qemu-system-x86_64")).toBe(
+    "Install its package: qemu-system-x86 (Debian, Ubuntu), qemu-system-x86-core (Fedora), qemu-system-x86 (Arch), qemu-x86 (openSUSE).",
+  );
 });
 
 test("packages are those that the set-up installs", async () => {
