@@ -80,7 +80,7 @@ async function firmwareStates(facts: QemuFacts, cli: Cli): Promise<readonly Firm
   const kinds = FIRMWARES.flatMap((kind) => (kind === "uefi" ? [false, true] : [false]).map((secureBoot) => ({ kind, secureBoot })));
   return await Promise.all(
     kinds.map(async ({ kind, secureBoot }) => {
-      const want = { interface: kind, architecture: "x86_64", machine, secureBoot, formats: ["raw", "qcow2"] } as const;
+      const want = { interface: kind, architecture: "x86_64", machine, secureBoot, formats: ["raw"] } as const;
       const { chosen, because } = await findFirmware(want, cli.env);
       return { interface: kind, secure_boot: secureBoot, source: chosen?.source, because };
     }),

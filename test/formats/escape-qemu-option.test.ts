@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { qemuOptionValue } from "../../src/formats/escape-qemu-option.ts";
@@ -32,6 +36,27 @@ describe("a value in a QEMU option", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  test.skipIf(spawnSync("qemu-img", ["--version"]).status !== 0)("names a file to QEMU's own parser", () => {
+    const folder = mkdtempSync(join(tmpdir(), "hiperiso-option-"));
+    const part = fc.constantFrom(",", ",,", "=", ":", " ", '"', "'", "\\", "$(id)", "%", "json:{}", "nbd:", "ä", "光", "a", "file=", "-");
+    const name = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join(""));
+    fc.assert(
+      fc.property(name, (text) => {
+        const path = join(folder, text);
+        writeFileSync(path, new Uint8Array(512));
+        const option = `driver=raw,file.driver=file,file.filename=${qemuOptionValue(path)}`;
+        const { stdout, stderr } = spawnSync("qemu-img", ["info", "--output=json", "--image-opts", option]);
+        expect(stderr.toString()).toBe("");
+        expect(JSON.parse(stdout.toString())["virtual-size"]).toBe(512);
+        rmSync(path);
+        // The name is read, not another file that happens to be there.
+        expect(spawnSync("qemu-img", ["info", "--image-opts", option]).status).not.toBe(0);
+      }),
+      { numRuns: 30 },
+    );
+    rmSync(folder, { recursive: true });
   });
 
   test.each(["\0", "\n", "\x1b", "\x7f", "\ud800"])("refuses %j", (bad) => {
