@@ -1,6 +1,6 @@
 /** A plan file: the stages of an image, their inputs and options, as YAML. What is wrong in it is told by line and column. */
 import { readFile } from "node:fs/promises";
-import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { StageNode } from "./graph.ts";
@@ -45,8 +45,10 @@ export interface Plan {
   readonly variants: Readonly<
     Record<string, { readonly about: string; readonly options: Readonly<Record<string, Readonly<Record<string, unknown>>>> }>
   >;
-  /** `path:line:column` of a value, or of the key that stands where it is missing. Lines and columns from 1. */
-  readonly positionOf: (path: readonly PropertyKey[]) => string;
+  /**
+   * `path:line:column`, from 1, of a value or of its key. Where there is none: of the deepest key on the way that exists.
+   */
+  readonly positionOf: (path: readonly PropertyKey[], of?: "key" | "value") => string;
 }
 
 export async function readPlan(path: string): Promise<Plan> {
@@ -72,7 +74,7 @@ export function decodePlan(text: string, path: string): Plan {
       path,
       document.errors.map((error) => ({ at: at(error.pos[0]), says: error.message })),
     );
-  const positionOf = (keys: readonly PropertyKey[]): string => at(offsetOf(document, keys));
+  const positionOf: Plan["positionOf"] = (keys, of = "value") => at(offsetOf(document, keys, of));
   // A plan is small: YAML's default of 100 aliases is far more than one needs.
   const parsed = PlanSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
   if (!parsed.success) throw planError(path, faultsOf(parsed.error, [], positionOf));
@@ -108,29 +110,24 @@ export function faultsOf(error: z.ZodError, prefix: readonly PropertyKey[], posi
   return error.issues.flatMap((issue) => {
     const path = [...prefix, ...issue.path];
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({ at: positionOf([...path, key]), says: `unknown key "${key}"` }));
+      return issue.keys.map((key) => ({ at: positionOf([...path, key], "key"), says: `unknown key "${key}"` }));
     }
-    return [{ at: positionOf(path), says: `${path.map(String).join(".")}: ${issue.message}` }];
+    return [
+      { at: positionOf(path, issue.code === "invalid_key" ? "key" : "value"), says: `${path.map(String).join(".")}: ${issue.message}` },
+    ];
   });
 }
 
-/** Where the value at `keys` begins; where there is none, the deepest part of the way that exists. An unknown key: the key. */
-function offsetOf(document: Document.Parsed, keys: readonly PropertyKey[]): number {
-  let node: Node | null = document.contents;
-  let offset = node?.range?.[0] ?? 0;
+function offsetOf(document: Document.Parsed, keys: readonly PropertyKey[], of: "key" | "value"): number {
+  let node: unknown = document.contents;
+  let offset = document.contents?.range?.[0] ?? 0;
   for (const key of keys) {
-    if (!isMap(node)) {
-      const item: unknown = typeof key === "number" && node !== null && "items" in node ? (node.items as unknown[])[key] : undefined;
-      node = (item as Node | undefined) ?? null;
-    } else {
-      const pair = node.items.find(
-        (candidate) => isPair(candidate) && isScalar(candidate.key) && String(candidate.key.value) === String(key),
-      );
-      if (isScalar(pair?.key) && pair.key.range != null) offset = pair.key.range[0];
-      node = (pair?.value as Node | null | undefined) ?? null;
-    }
-    if (node === null) break;
-    if (key === keys.at(-1)) offset = node.range?.[0] ?? offset;
+    const pair = isMap(node)
+      ? node.items.find((candidate) => isScalar(candidate.key) && String(candidate.key.value) === String(key))
+      : undefined;
+    if (isScalar(pair?.key)) offset = pair.key.range?.[0] ?? offset;
+    node = pair?.value ?? (isSeq(node) ? node.items[Number(key)] : undefined);
+    if (node === undefined) return offset;
   }
-  return offset;
+  return of === "value" && isNode(node) ? (node.range?.[0] ?? offset) : offset;
 }

@@ -42,7 +42,7 @@ export interface Built {
 /** Throws a usage error for a faulty plan before anything is run, and the stage's error, naming the stage, where one fails. */
 export async function buildPlan(planPath: string, options: BuildOptions, job: Job): Promise<Built> {
   const plan = await readPlan(planPath);
-  const stages = checkedStages(plan, options);
+  const stages = checkPlan(plan, options);
   const store = await Store.open(options.store);
   const surroundings: StageSurroundings = {
     planFolder: dirname(planPath),
@@ -78,13 +78,16 @@ export async function buildPlan(planPath: string, options: BuildOptions, job: Jo
   return { output, stages: built };
 }
 
-interface CheckedStage extends PlannedStage {
+export interface CheckedStage extends PlannedStage {
   readonly revision: number;
   readonly work: StageWork;
 }
 
 /** The stages with the variant's options, checked by their kinds. Throws with the lines of all that is wrong. */
-function checkedStages(plan: Plan, { variant, set = {}, kinds = STAGE_KINDS }: BuildOptions): readonly CheckedStage[] {
+export function checkPlan(
+  plan: Plan,
+  { variant, set = {}, kinds = STAGE_KINDS }: Pick<BuildOptions, "variant" | "set" | "kinds">,
+): readonly CheckedStage[] {
   const faults: PlanFault[] = [];
   if (variant !== undefined && plan.variants[variant] === undefined) {
     throw new HiperisoError({
@@ -99,7 +102,7 @@ function checkedStages(plan: Plan, { variant, set = {}, kinds = STAGE_KINDS }: B
   const names = new Set(plan.stages.map(({ name }) => name));
   for (const name of Object.keys(changes)) {
     if (!names.has(name))
-      faults.push({ at: plan.positionOf(["variants", variant!, "options", name]), says: `there is no stage "${name}"` });
+      faults.push({ at: plan.positionOf(["variants", variant!, "options", name], "key"), says: `there is no stage "${name}"` });
   }
   if (!names.has(plan.result.stage))
     faults.push({ at: plan.positionOf(["result", "stage"]), says: `there is no stage "${plan.result.stage}"` });
@@ -122,12 +125,12 @@ function checkedStages(plan: Plan, { variant, set = {}, kinds = STAGE_KINDS }: B
 }
 
 function inputFaults(plan: Plan, stage: PlannedStage, { kind, inputs }: StageKind, names: ReadonlySet<string>): readonly PlanFault[] {
-  const at = (input: string): string => plan.positionOf(["stages", stage.name, "inputs", input]);
+  const at = (input: string, of?: "key"): string => plan.positionOf(["stages", stage.name, "inputs", input], of);
   const missing = Object.entries(inputs).filter(([name, need]) => need === "required" && stage.inputs[name] === undefined);
   return [
     ...missing.map(([name]) => ({ at: at(name), says: `a stage of kind ${kind} needs the input "${name}"` })),
     ...Object.entries(stage.inputs).flatMap(([name, from]) => [
-      ...(inputs[name] === undefined ? [{ at: at(name), says: `a stage of kind ${kind} has no input "${name}"` }] : []),
+      ...(inputs[name] === undefined ? [{ at: at(name, "key"), says: `a stage of kind ${kind} has no input "${name}"` }] : []),
       ...(names.has(from) ? [] : [{ at: at(name), says: `there is no stage "${from}"` }]),
     ]),
   ];

@@ -8,8 +8,11 @@ import { type StageRun, stageKind } from "../stage.ts";
 import { runTool } from "../tool.ts";
 import { unpackPackages } from "./unpack.ts";
 
+const MODULE = z.string().regex(/^[A-Za-z0-9_-]+$/);
+
 const Options = z.strictObject({
-  modules: z.array(z.string().regex(/^[A-Za-z0-9_-]+$/)).describe("Names. One that is built into the kernel is there already."),
+  modules: z.array(MODULE).describe("Names. One that is built into the kernel is there already."),
+  modules_if_there: z.array(MODULE).default([]).describe("Taken where the kernel has them."),
 });
 
 /**
@@ -23,7 +26,7 @@ export const kernelStage = stageKind({
   inputs: { package: "required" },
   ingredients: async () => ({}),
 
-  async run({ modules }, run) {
+  async run({ modules, modules_if_there }, run) {
     const root = join(run.scratch, "package");
     await unpackPackages(run.inputs["package"]!, root, run);
     const { release, folder } = await moduleFolder(root);
@@ -32,7 +35,9 @@ export const kernelStage = stageKind({
     await writeFile(join(run.output, "release"), `${release}\n`);
 
     const target = join(run.output, "lib/modules", release);
-    const chosen = await withDependencies(modules, await modulesBelow(folder), await builtIn(folder), run);
+    const files = await modulesBelow(folder);
+    const wanted = [...modules, ...modules_if_there.filter((name) => files.has(moduleName(name)))];
+    const chosen = await withDependencies(wanted, files, await builtIn(folder), run);
     for (const { path, content } of chosen.values()) {
       await mkdir(dirname(join(target, path)), { recursive: true });
       await writeFile(join(target, path), content);
