@@ -42,8 +42,14 @@ export function decodeBootRecord(sector: Uint8Array): number | undefined {
   return viewOf(sector).getUint32(71, true);
 }
 
+export interface BootCatalog {
+  /** UEFI passes over a catalogue whose checksum is wrong (EDK II does); a BIOS does not add up (SeaBIOS). */
+  readonly checksumRight: boolean;
+  readonly entries: readonly BootCatalogEntry[];
+}
+
 /** All entries that can be read. `catalog` is what the image holds from the catalogue's first byte on: one sector or more. */
-export function decodeBootCatalog(catalog: Uint8Array, { offset, report }: Place): readonly BootCatalogEntry[] {
+export function decodeBootCatalog(catalog: Uint8Array, { offset, report }: Place): BootCatalog {
   const entryAt = (index: number): Uint8Array => catalog.subarray(index * ENTRY_BYTES, (index + 1) * ENTRY_BYTES);
   const offsetOf = (index: number): bigint => offset + BigInt(index * ENTRY_BYTES);
   const count = Math.floor(catalog.length / ENTRY_BYTES);
@@ -54,14 +60,17 @@ export function decodeBootCatalog(catalog: Uint8Array, { offset, report }: Place
       expected: "two entries of 32 bytes",
       found: `${catalog.length} bytes, then the end of the image`,
     });
-    return [];
+    return { checksumRight: false, entries: [] };
   }
 
   const validation = entryAt(0);
-  if (!checkValidation(validation, { offset, report })) return [];
+  if (!isValidation(validation, { offset, report })) return { checksumRight: false, entries: [] };
+  const checksumRight = hasRightChecksum(validation, { offset, report });
   const entries: BootCatalogEntry[] = [];
+  let number = 0;
   const add = (index: number, platformId: number, id: string) => {
-    const entry = decodeEntry(entryAt(index), entries.length + 1, platformId, id, { offset: offsetOf(index), report });
+    number += 1;
+    const entry = decodeEntry(entryAt(index), number, platformId, id, { offset: offsetOf(index), report });
     if (entry !== undefined) entries.push(entry);
   };
   add(1, validation[1]!, trimmed(validation.subarray(4, 28)));
@@ -103,22 +112,25 @@ export function decodeBootCatalog(catalog: Uint8Array, { offset, report }: Place
     }
     if (indicator === 0x91) break;
   }
-  return entries;
+  return { checksumRight, entries };
 }
 
-function checkValidation(entry: Uint8Array, { offset, report }: Place): boolean {
-  const structure = "El Torito validation entry";
+function isValidation(entry: Uint8Array, { offset, report }: Place): boolean {
+  if (entry[0] === 1 && entry[30] === 0x55 && entry[31] === 0xaa) return true;
+  const found = `${hex(entry[0]!)} … ${hex(entry[30]!)} ${hex(entry[31]!)}`;
+  report({ offset, structure: "El Torito validation entry", expected: "0x01 first and 0x55 0xaa last", found });
+  return false;
+}
+
+function hasRightChecksum(entry: Uint8Array, { offset, report }: Place): boolean {
   const view = viewOf(entry);
-  if (entry[0] !== 1 || entry[30] !== 0x55 || entry[31] !== 0xaa) {
-    const found = `${hex(entry[0]!)} … ${hex(entry[30]!)} ${hex(entry[31]!)}`;
-    report({ offset, structure, expected: "0x01 first and 0x55 0xaa last", found });
-    return false;
-  }
   let sum = 0;
   for (let at = 0; at < ENTRY_BYTES; at += 2) sum = (sum + view.getUint16(at, true)) & 0xffff;
-  // Firmware differs: EDK II refuses such a catalogue, SeaBIOS does not add up. We read on and say so.
-  if (sum !== 0) report({ offset: offset + 28n, structure, expected: "words that sum to 0", found: `a sum of ${hex(sum, 4)}` });
-  return true;
+  if (sum !== 0) {
+    const structure = "El Torito validation entry";
+    report({ offset: offset + 28n, structure, expected: "words that sum to 0", found: `a sum of ${hex(sum, 4)}` });
+  }
+  return sum === 0;
 }
 
 function decodeEntry(

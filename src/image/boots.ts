@@ -20,10 +20,12 @@ const no = (because: string): BootAnswer => ({ can: false, because });
 
 const NO_CD = "not ISO 9660: a CD drive's firmware looks for nothing else";
 
+/** SeaBIOS, like most, starts the default entry alone, and that only where the validation entry is for its platform. */
 function biosFromCd({ iso }: BootEvidence): BootAnswer {
   if (iso === null) return no(NO_CD);
-  const entries = iso.elTorito.filter(({ platform }) => platform === "bios");
-  return firstYes(entries.map(biosEntry), no(noEntry(iso.elTorito, "BIOS")));
+  const entry = iso.elTorito.find(({ platform }) => platform === "bios");
+  if (entry === undefined) return no(noEntry(iso.elTorito, "BIOS"));
+  return entry.number === 1 ? biosEntry(entry) : no(`El Torito entry ${entry.number} is for BIOS, but a BIOS looks at the first one alone`);
 }
 
 function biosEntry(entry: ElToritoFacts): BootAnswer {
@@ -45,6 +47,8 @@ function uefiFromCd(evidence: BootEvidence): BootAnswer {
 /** EDK II starts from any entry that holds a FAT volume, whatever its platform says; those that say UEFI come first. */
 function uefiFromCatalog(evidence: BootEvidence): BootAnswer {
   const all = evidence.iso?.elTorito ?? [];
+  if (evidence.iso?.elToritoChecksumRight === false)
+    return no("the El Torito boot catalogue has a wrong checksum, which UEFI does not forgive");
   const entries = all.filter(({ platform }) => platform === "uefi");
   const others = all.filter((entry) => entry.platform !== "uefi" && entry.content === "volume");
   const lenient = others
@@ -91,7 +95,10 @@ function uefiFromDisk(evidence: BootEvidence): BootAnswer {
   if (gpt !== null)
     return fromVolumes(
       evidence,
-      gpt.partitions.map(({ volume, number }) => ({ volume, title: `GPT partition ${number}` })),
+      gpt.partitions.map(({ volume, number }) => ({
+        volume,
+        title: `${gpt.table === "backup" ? "backup GPT" : "GPT"} partition ${number}`,
+      })),
       "in the GPT",
     );
   if (iso !== null && iso.elTorito.length > 0) {

@@ -86,6 +86,8 @@ export interface IsoFacts {
   /** `NSR02` or `NSR03` where a UDF file system shares the medium. Its files are not listed. */
   readonly udf: string | null;
   readonly elTorito: readonly ElToritoFacts[];
+  /** Of the catalogue's validation entry; true where there is no catalogue. UEFI does not start from a catalogue whose checksum is wrong. */
+  readonly elToritoChecksumRight: boolean;
 }
 
 export interface ElToritoFacts {

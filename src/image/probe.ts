@@ -125,6 +125,7 @@ async function readIso(source: BlockSource, volume: IsoVolume, volumes: Volumes,
   const { primary, joliet, bootCatalog } = volume;
   const files = await volumes.addIso(volume);
   const elTorito: ElToritoFacts[] = [];
+  let elToritoChecksumRight = true;
   if (bootCatalog !== undefined) {
     const offset = BigInt(bootCatalog.lba) * BigInt(ISO_SECTOR_BYTES);
     if (offset >= source.sizeBytes) {
@@ -136,8 +137,9 @@ async function readIso(source: BlockSource, volume: IsoVolume, volumes: Volumes,
         found: `LBA ${bootCatalog.lba}, byte ${offset}`,
       });
     } else {
-      const entries = decodeBootCatalog(await source.read(offset, CATALOG_BYTES), { offset, report: problems.report });
-      for (const entry of entries) elTorito.push(await readElToritoEntry(source, entry, files, volumes, problems));
+      const catalog = decodeBootCatalog(await source.read(offset, CATALOG_BYTES), { offset, report: problems.report });
+      elToritoChecksumRight = catalog.checksumRight;
+      for (const entry of catalog.entries) elTorito.push(await readElToritoEntry(source, entry, files, volumes, problems));
     }
   }
   return {
@@ -153,6 +155,7 @@ async function readIso(source: BlockSource, volume: IsoVolume, volumes: Volumes,
     joliet: joliet === undefined ? null : { level: joliet.jolietLevel!, volumeId: joliet.volumeId },
     udf: volume.udf,
     elTorito,
+    elToritoChecksumRight,
   };
 }
 
@@ -208,7 +211,7 @@ async function readElToritoEntry(
   }
   if (head.every((byte) => byte === 0)) return { ...facts, content: "zeros" };
   const volume = await volumes.add({ offset, bytes: source.sizeBytes - offset, title: structure, efiSystem: false });
-  const { kind: bootCode, loader: bootLoader } = recogniseBootCode(head);
+  const { kind: bootCode, loader: bootLoader } = recogniseBootCode(volume === null ? head : head.subarray(0, 510));
   if (volume === null) return { ...facts, content: "code", bootCode, bootLoader };
   return { ...facts, sizeBytes: volumes.sizeOf(volume) ?? facts.sizeBytes, content: "volume", volume, bootCode, bootLoader };
 }

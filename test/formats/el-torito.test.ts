@@ -18,7 +18,8 @@ test("the boot record gives the catalogue", () => {
 
 test("the default entry and sections", () => {
   const place = keeping(4096n);
-  const entries = decodeBootCatalog(bootCatalog(three, [10, 20, 30]), place);
+  const { entries, checksumRight } = decodeBootCatalog(bootCatalog(three, [10, 20, 30]), place);
+  expect(checksumRight).toBe(true);
   expect(place.problems).toEqual([]);
   expect(entries).toEqual([
     { number: 1, offset: 4128n, platformId: 0, bootable: true, emulation: 0, loadSegment: 0x7c0, loadSectors: 4, lba: 10, id: "TEST" },
@@ -34,7 +35,7 @@ test("extension entries between section entries are passed over", () => {
   catalog.set([0x44, 0x20], 128);
   catalog.set([0x44, 0x00], 160);
   catalog.set([0x88], 192);
-  expect(decodeBootCatalog(catalog, keeping()).map(({ number, offset }) => [number, offset])).toEqual([
+  expect(decodeBootCatalog(catalog, keeping()).entries.map(({ number, offset }) => [number, offset])).toEqual([
     [1, 32n],
     [2, 96n],
     [3, 192n],
@@ -46,14 +47,14 @@ test("what cannot be is named with its offset", () => {
     const catalog = bootCatalog(three, [10, 20, 30]);
     change(catalog);
     const place = keeping(10_000n);
-    const entries = decodeBootCatalog(catalog, place);
-    return { entries: entries.length, problems: place.problems.map(({ offset, found }) => `${offset}: ${found}`) };
+    const { entries, checksumRight } = decodeBootCatalog(catalog, place);
+    return { entries: entries.length, checksumRight, problems: place.problems.map(({ offset, found }) => `${offset}: ${found}`) };
   };
   const edit = (at: number, value: number) => wrong((catalog) => void catalog.set([value], at));
-  expect(edit(0, 2)).toEqual({ entries: 0, problems: ["10000: 0x02 … 0x55 0xaa"] });
-  expect(edit(4, 0x55)).toEqual({ entries: 3, problems: ["10028: a sum of 0x0001"] });
-  expect(edit(32, 0x77)).toEqual({ entries: 2, problems: ["10032: 0x77"] });
-  expect(edit(64, 0x77)).toEqual({ entries: 1, problems: ["10064: 0x77"] });
+  expect(edit(0, 2)).toEqual({ entries: 0, checksumRight: false, problems: ["10000: 0x02 … 0x55 0xaa"] });
+  expect(edit(4, 0x55)).toEqual({ entries: 3, checksumRight: false, problems: ["10028: a sum of 0x0001"] });
+  expect(edit(32, 0x77)).toEqual({ entries: 2, checksumRight: true, problems: ["10032: 0x77"] });
+  expect(edit(64, 0x77)).toEqual({ entries: 1, checksumRight: true, problems: ["10064: 0x77"] });
   expect(wrong((catalog) => void catalog.set([0x90, 0, 0xff, 0xff], 64)).problems.at(-1)).toBe("10066: 61, then the end of the catalogue");
 });
 

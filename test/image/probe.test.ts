@@ -129,7 +129,13 @@ describe("lies are named with their offset", () => {
   test("a wrong checksum of the validation entry", async () => {
     const { bytes, catalogOffset } = buildIso({ tree: {}, boot: [{ platformId: 0, image: text("code") }] });
     bytes[catalogOffset + 5] = 1;
-    expect(whatIsWrong(await probe(bytes))).toEqual([`El Torito validation entry @${catalogOffset + 28}`]);
+    const facts = await probe(bytes);
+    expect(whatIsWrong(facts)).toEqual([`El Torito validation entry @${catalogOffset + 28}`]);
+    expect(facts.boots.bios.cd.can).toBe(true);
+    expect(facts.boots.uefi.cd).toEqual({
+      can: false,
+      because: "the El Torito boot catalogue has a wrong checksum, which UEFI does not forgive",
+    });
   });
 
   test("a directory record that reaches past its sector, and a name past its record", async () => {
@@ -180,7 +186,7 @@ describe("lies are named with their offset", () => {
     const facts = await probe(bytes);
     expect(facts.gpt).toMatchObject({ table: "backup", backupIntact: true, partitions: [{ number: 1 }] });
     expect(whatIsWrong(facts)).toEqual(["GPT header @528"]);
-    expect(facts.boots.uefi.usb.can).toBe(true);
+    expect(facts.boots.uefi.usb).toEqual({ can: true, because: "/EFI/BOOT/BOOTX64.EFI in backup GPT partition 1 (fat12)" });
   });
 
   test("a missing backup GPT", async () => {
@@ -250,6 +256,50 @@ describe("lies are named with their offset", () => {
       [5, 101],
     ]);
     expect(facts.problems).toMatchObject([{ offset: 51200, structure: "extended boot record", found: "a circle" }]);
+  });
+});
+
+describe("firmware reads a boot catalogue as it was seen to", () => {
+  const esp = buildFat12({ EFI: { BOOT: { "BOOTX64.EFI": buildEfiProgram() } } });
+
+  test("BIOS: the first entry alone", async () => {
+    const boot = [
+      { platformId: 0xef, image: esp },
+      { platformId: 0, image: text("code") },
+    ];
+    const { boots } = await probe(buildIso({ tree: {}, boot }).bytes);
+    expect(boots.bios.cd).toEqual({ can: false, because: "El Torito entry 2 is for BIOS, but a BIOS looks at the first one alone" });
+    expect(boots.uefi.cd.can).toBe(true);
+  });
+
+  test("UEFI: on a disk too, and whatever the platform says", async () => {
+    const { boots } = await probe(buildIso({ tree: {}, boot: [{ platformId: 0, image: esp }] }).bytes);
+    const because = "/EFI/BOOT/BOOTX64.EFI in El Torito entry 1 (fat12), though not marked as UEFI's";
+    expect(boots.uefi).toEqual({ cd: { can: true, because }, usb: { can: true, because } });
+    expect(boots.bios.cd).toMatchObject({
+      can: false,
+      because: expect.stringContaining("holds a file system without boot code") as string,
+    });
+  });
+
+  test("UEFI: a GPT hides the catalogue from a disk, not from a CD", async () => {
+    const iso = buildIso({ tree: {}, boot: [{ platformId: 0xef, image: esp }] });
+    const disk = padded(iso.bytes, iso.bytes.length + 64 * 512);
+    const lba = iso.bytes.length / 512;
+    putGpt(disk, [{ firstLba: lba, lastLba: lba + 7 }]);
+    const { boots } = await probe(disk);
+    expect(boots.uefi.cd.can).toBe(true);
+    expect(boots.uefi.usb).toEqual({ can: false, because: "no partition with a FAT file system in the GPT" });
+  });
+
+  test("an entry marked as not bootable boots nothing", async () => {
+    const boot = [
+      { platformId: 0, image: text("code"), bootable: false },
+      { platformId: 0xef, image: esp, bootable: false },
+    ];
+    const { boots } = await probe(buildIso({ tree: {}, boot }).bytes);
+    expect(boots.bios.cd.because).toBe("El Torito entry 1 is marked as not bootable");
+    expect(boots.uefi.cd.because).toBe("El Torito entry 2 is marked as not bootable");
   });
 });
 
