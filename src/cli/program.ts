@@ -34,24 +34,33 @@ export async function main(program: Program): Promise<void> {
       process.once(name, () => process.exit(128 + SIGNAL_NUMBERS[name]));
     });
   }
-  // A reader that has seen enough (`hiperiso sessions list | head -1`) ends the work without a word.
-  let unread = false;
+  // A reader that has seen enough (`hiperiso sessions list | head -1`), or a terminal that is gone, ends the work without a word.
+  let outLost: NodeJS.ErrnoException | undefined;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    unread = true;
+    outLost ??= error;
     abort.abort(new DOMException("nobody reads the output any more", "AbortError"));
   });
   process.stderr.on("error", () => {});
   const streams: Streams = {
-    out: (text) => unread || process.stdout.write(text),
-    err: (text) => unread || process.stderr.write(text),
+    out: (text) => outLost === undefined && process.stdout.write(text),
+    err: (text) => outLost === undefined && process.stderr.write(text),
     interactive: process.stderr.isTTY === true,
     outInteractive: process.stdout.isTTY === true,
     columns: () => process.stderr.columns ?? 80,
     env: process.env,
   };
-  const status = await runProgram(program, process.argv.slice(2), streams, abort.signal);
-  process.exitCode = unread && status === EXIT.failure ? 0 : status;
+  const argv = process.argv.slice(2);
+  const status = await runProgram(program, argv, streams, abort.signal);
+  // A stream tells its errors later than the write.
+  await new Promise((resolve) => process.stdout.write("", resolve));
+  process.exitCode = outLost === undefined ? status : endWithoutOutput(outLost, status);
+}
+
+/** EPIPE: the reader closed its end. EIO: the terminal hung up. Anything else, such as a full disk, the person has to know. */
+function endWithoutOutput(lost: NodeJS.ErrnoException, status: number): number {
+  if (lost.code === "EPIPE" || lost.code === "EIO") return status === EXIT.failure ? EXIT.goalReached : status;
+  process.stderr.write(`error: cannot write to standard output: ${lost.message}\n`);
+  return EXIT.failure;
 }
 
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;

@@ -1,9 +1,11 @@
 /** Which entry of `iso_overrides`, `menu_alias`, `menu_tip` speaks of an image (CONTRACT section 3). */
 import { compileGlob } from "./glob.ts";
 
-// The first entry whose glob matches `path`: a path on the data partition (/ISOs/ubuntu.iso) or, on a workstation, on its
-// file system. A glob without a slash speaks of the file name alone; a leading `*./` or `*/` means "in any folder", also
-// in none. Upper and lower case differ.
+/**
+ * The first entry whose glob matches `path`: a path on the data partition (/ISOs/ubuntu.iso) or, on a workstation, on its
+ * file system. A glob without a slash speaks of the file name alone; one whose first folder is `*.` or `*` means "in any
+ * folder", also in none. Upper and lower case differ.
+ */
 export function firstMatch<Entry extends { readonly pattern: string }>(entries: readonly Entry[], path: string): Entry | undefined {
   return entries.find(({ pattern }) => matchesPath(pattern, path));
 }

@@ -243,6 +243,11 @@ await main({ name: "waits", description: "", examples: [], commands: [{ name: "w
     expect([stdout.toString(), stderr.toString()]).toEqual(["ready\nstatus 0\n", ""]);
   });
 
+  test("ends with status 3 and says why when its output cannot be written", () => {
+    const { status, stderr } = spawnSync("bash", ["--norc", "-c", `"$0" "$1" wait --pour > /dev/full`, process.execPath, script]);
+    expect([status, stderr.toString()]).toEqual([3, "error: cannot write to standard output: ENOSPC: no space left on device, write\n"]);
+  });
+
   test("runs the compiled hiperiso, whose help names every command", () => {
     const { status, stdout } = spawnSync(process.execPath, [built.module("cli/hiperiso.js"), "--help"]);
     expect(status).toBe(0);
