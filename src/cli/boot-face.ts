@@ -4,7 +4,7 @@ import { StringDecoder } from "node:string_decoder";
 import picocolors from "picocolors";
 import { SESSION_FILES } from "../contract/session.ts";
 import { printable, TerminalFilter } from "../formats/escape-terminal.ts";
-import type { SessionEvent } from "../session/record.ts";
+import type { SessionEvent } from "../session/recording.ts";
 import type { Cli } from "./cli.ts";
 import { duration } from "./terminal.ts";
 

@@ -16,7 +16,8 @@ import { type Environment, expandTilde, tildify } from "../host/xdg.ts";
 import type { BootRequest } from "../machine/plan.ts";
 import { sweepOrphans } from "../session/orphans.ts";
 import { notBuiltYet, type PreparedBoot, prepareBoot } from "../session/prepare-boot.ts";
-import { type Recorded, type Recording, recordBoot } from "../session/record.ts";
+import { type Recorded, recordBoot } from "../session/record.ts";
+import type { Recording } from "../session/recording.ts";
 import { bootFace } from "./boot-face.ts";
 import { addSettingFlags, refuseUnbuiltFlags, settingsOf } from "./boot-flags.ts";
 import type { Cli } from "./cli.ts";
@@ -182,11 +183,11 @@ function recordingOf(
         guest_ram_mb: settings.guestRam,
         guest_cpus: settings.guestCpus,
         goal: options.until,
-        kvm_because: kvm.because,
+        kvm_because: mask(kvm.because),
         firmware: plan.firmware.interface,
         accelerator: plan.accelerator.use,
-        warnings,
-        firmware_rejected: prepared.firmware.rejected,
+        warnings: warnings.map(mask),
+        firmware_rejected: prepared.firmware.rejected.map(({ descriptor, reason }) => ({ descriptor: tildify(descriptor, env), reason })),
         host: hostOfSession,
       },
       environment: environmentLines(settings, hostOfSession, env),

@@ -4,6 +4,7 @@
  */
 import { HiperisoError } from "../contract/error.ts";
 import type { Firmware, Settings, Vga } from "../contract/parameters.ts";
+import type { FirmwareMapping, FlashFile } from "../host/firmware.ts";
 import { type AskedLimits, type Limits, planLimits } from "./limits.ts";
 
 export type Attachment = "cd" | "usb";
@@ -16,13 +17,15 @@ interface Choice {
 }
 
 export interface FirmwareFiles {
-  readonly code: string;
-  readonly codeFormat: string;
-  /** Template of the variable store; undefined for firmware without one (`-bios`). */
-  readonly variables: string | undefined;
-  readonly variablesFormat: string;
+  readonly mapping: FirmwareMapping;
   readonly requiresSmm: boolean;
   readonly because: string;
+}
+
+/** The file of which every session gets a fresh, private copy to write its variables to; undefined for firmware that keeps none. */
+export function variableStoreTemplate({ firmware }: Pick<MachinePlan, "firmware">): FlashFile | undefined {
+  if (firmware.interface === "bios" || firmware.mapping.device === "memory") return undefined;
+  return firmware.mapping.mode === "combined" ? firmware.mapping.executable : firmware.mapping.nvramTemplate;
 }
 
 export interface MachinePlan {

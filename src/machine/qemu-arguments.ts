@@ -52,11 +52,15 @@ function firmwareArguments({ firmware }: MachinePlan, places: BootPlaces): reado
       ...["-device", "isa-debugcon,iobase=0x402,chardev=firmware"],
     ];
   }
-  if (firmware.variables === undefined) return ["-bios", firmware.code];
-  return [
-    ...["-drive", `if=pflash,unit=0,readonly=on,format=${firmware.codeFormat},${fileNode(firmware.code)}`],
-    ...["-drive", `if=pflash,unit=1,format=${firmware.variablesFormat},${fileNode(places.variables)}`],
+  const { mapping } = firmware;
+  if (mapping.device === "memory") return ["-bios", mapping.filename];
+  const flash = (unit: number, format: string, file: string, readOnly: boolean) => [
+    "-drive",
+    `if=pflash,unit=${unit},readonly=${readOnly ? "on" : "off"},format=${format},${fileNode(file)}`,
   ];
+  const { executable } = mapping;
+  if (mapping.mode === "combined") return flash(0, executable.format, places.variables, false);
+  return [...flash(0, executable.format, executable.filename, true), ...flash(1, mapping.nvramTemplate.format, places.variables, false)];
 }
 
 function imageArguments({ image }: MachinePlan): readonly string[] {

@@ -1,5 +1,5 @@
 /** One run of QEMU: start, watch, evidence, end. A session has one, or two where KVM could not run the guest. */
-import { chmod, copyFile, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createGoal, type Goal } from "../analysis/goal.ts";
@@ -11,12 +11,12 @@ import { drawnPixels } from "../formats/ppm.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
 import { identityOf } from "../host/process-identity.ts";
 import type { QmpEvent } from "../host/qmp.ts";
-import type { MachinePlan } from "../machine/plan.ts";
+import { type MachinePlan, variableStoreTemplate } from "../machine/plan.ts";
 import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
-import type { SessionDirectory } from "./directory.ts";
+import { encodeJson, type SessionDirectory } from "./directory.ts";
 import { type Guest, startGuest } from "./guest.ts";
 import { saveGuestPages } from "./guest-pages.ts";
-import type { Recording } from "./record.ts";
+import type { Recording } from "./recording.ts";
 import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
 import { SerialFollower } from "./serial-follower.ts";
 import { BootWatch, type Stop } from "./watch-boot.ts";
@@ -27,15 +27,21 @@ const TICK_MS = 1_000;
 const SOCKET_PATH_BYTES_MAX = 107;
 
 /** Throws where QEMU cannot be started; under KVM that too is an ending, since emulation may do better. */
-export async function runAttempt(directory: SessionDirectory, scratch: string, plan: MachinePlan, recording: Recording): Promise<Ending> {
+export async function runAttempt(
+  directory: SessionDirectory,
+  sessionScratch: string,
+  plan: MachinePlan,
+  recording: Recording,
+): Promise<Ending> {
   const { clock, onEvent, job } = recording;
+  const scratch = await mkdtemp(join(sessionScratch, "attempt-"));
   const goal = createGoal(recording.goal);
   const setStatus = async (stage: StatusStage, exitCode?: number | null) => {
     await directory.setStatus("running", stage, exitCode);
     onEvent({ type: "status", stage });
   };
   await setStatus(plan.accelerator.use === "kvm" ? "kvm_ok" : "tcg_emulation");
-  const args = await prepareFiles(directory, scratch, plan);
+  const args = await prepareFiles(directory, scratch, plan, recording.mask);
   await setStatus("launching_qemu");
   await directory.markPhase("qemu_start");
   const startedMs = clock.monotonicMs();
@@ -110,15 +116,21 @@ export async function runAttempt(directory: SessionDirectory, scratch: string, p
 }
 
 /** Everything but the guest itself: the plan as data, the private variable store, the files that QEMU appends to, and its command line. */
-async function prepareFiles(directory: SessionDirectory, scratch: string, plan: MachinePlan): Promise<readonly string[]> {
-  await directory.writeJson(SESSION_FILES.plan, plan);
+async function prepareFiles(
+  directory: SessionDirectory,
+  scratch: string,
+  plan: MachinePlan,
+  mask: (text: string) => string,
+): Promise<readonly string[]> {
+  await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson(plan)));
   const places: BootPlaces = {
     variables: join(scratch, "variables.fd"),
     firmwareLog: directory.file(SESSION_FILES.firmwareLog),
     monitorSocket: monitorSocketPath(directory),
   };
-  if (plan.firmware.interface === "uefi" && plan.firmware.variables !== undefined) {
-    await copyFile(plan.firmware.variables, places.variables);
+  const template = variableStoreTemplate(plan);
+  if (template !== undefined) {
+    await copyFile(template.filename, places.variables);
     await chmod(places.variables, 0o600); // the template is read-only
   }
   for (const name of [SESSION_FILES.serial, SESSION_FILES.serialTimes, SESSION_FILES.qemuErrors]) await writeFile(directory.file(name), "");

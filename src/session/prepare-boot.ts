@@ -9,17 +9,10 @@ import { type HostFacts, hostFacts } from "../host/host-facts.ts";
 import { type KvmProbe, probeKvm } from "../host/kvm.ts";
 import { machineVersionOf, qemuFacts } from "../host/qemu-facts.ts";
 import { findTool } from "../host/tools.ts";
-import { type Environment, xdgFolders } from "../host/xdg.ts";
+import { type Environment, runtimeFolder, xdgFolders } from "../host/xdg.ts";
 import type { ImageFacts } from "../image/image-facts.ts";
 import { openImageFacts } from "../image/probe.ts";
-import {
-  type BootRequest,
-  type FirmwareFiles,
-  type HostToBootOn,
-  type ImageToBoot,
-  type MachinePlan,
-  planMachine,
-} from "../machine/plan.ts";
+import { type BootRequest, type HostToBootOn, type ImageToBoot, type MachinePlan, planMachine } from "../machine/plan.ts";
 
 export const QEMU = "qemu-system-x86_64";
 
@@ -54,11 +47,13 @@ export async function prepareBoot(
       architecture: "x86_64",
       machine: machineVersionOf(facts.machines, "q35"),
       secureBoot: request.settings.secureBoot,
-      formats: ["raw"],
+      formats: ["raw", "qcow2"],
     },
     env,
   );
-  const kvm = await askForKvm(request, () => probeKvm({ qemu, cacheDir, runtimeDir: folders.runtime, signal: job.signal, clock }));
+  const kvm = await askForKvm(request, async () =>
+    probeKvm({ qemu, cacheDir, runtimeDir: await runtimeFolder(env), signal: job.signal, clock }),
+  );
   const hostToBootOn: HostToBootOn = {
     qemu,
     totalRamMb: host.total_ram_mb,
@@ -85,22 +80,7 @@ async function askForKvm({ accelerator, settings }: BootRequest, probe: () => Pr
 
 function uefiOf({ chosen, because, hint }: FirmwareSearch): HostToBootOn["uefi"] {
   if (chosen === undefined) return { missing: because, hint };
-  const { mapping, requiresSmm } = chosen;
-  if (mapping.device === "memory" || mapping.mode === "combined") {
-    // One file for code and variables: QEMU loads it to memory, so that it stays as it is and every boot begins afresh.
-    const file = mapping.device === "memory" ? { filename: mapping.filename, format: "raw" } : mapping.executable;
-    return { files: { code: file.filename, codeFormat: file.format, variables: undefined, variablesFormat: "raw", requiresSmm, because } };
-  }
-  const { executable, nvramTemplate } = mapping;
-  const files: FirmwareFiles = {
-    code: executable.filename,
-    codeFormat: executable.format,
-    variables: nvramTemplate.filename,
-    variablesFormat: nvramTemplate.format,
-    requiresSmm,
-    because,
-  };
-  return { files };
+  return { files: { mapping: chosen.mapping, requiresSmm: chosen.requiresSmm, because } };
 }
 
 /** What the machine plan needs of all that was found in an image. */

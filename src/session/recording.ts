@@ -1,0 +1,38 @@
+/** What is to be recorded, and what a session tells while it lives: the words between `record.ts`, `attempt.ts` and whoever asks for a boot. */
+import type { ConsoleEvent } from "../analysis/watch.ts";
+import type { Job } from "../contract/job.ts";
+import type { Report } from "../contract/report.ts";
+import type { Ending, Owner, SessionEnded, StatusStage } from "../contract/session.ts";
+import type { Clock } from "../host/clock.ts";
+import type { MachinePlan } from "../machine/plan.ts";
+import type { NewSession } from "./directory.ts";
+
+/** What a session tells while it lives. Text from the guest is as it came: whoever shows it makes it harmless. */
+export type SessionEvent =
+  | { readonly type: "session"; readonly id: string; readonly directory: string; readonly plan: MachinePlan }
+  | { readonly type: "status"; readonly stage: StatusStage }
+  | { readonly type: "serial"; readonly bytes: Uint8Array }
+  | { readonly type: "console"; readonly event: ConsoleEvent; readonly source: "serial" | "screen" }
+  | { readonly type: "tick"; readonly elapsedMs: number; readonly lastLine: string }
+  | { readonly type: "warning"; readonly text: string }
+  | { readonly type: "restart"; readonly because: string }
+  | { readonly type: "ending"; readonly ending: Ending }
+  | { readonly type: "verdict"; readonly session: SessionEnded; readonly report: Report | undefined };
+
+export interface Recording {
+  readonly plan: MachinePlan;
+  /** The same machine under emulation, for a guest that KVM could not run. */
+  readonly emulated: MachinePlan;
+  readonly goal: string;
+  readonly session: Omit<NewSession, "owner" | "firstStage">;
+  readonly host: SessionEnded["host"];
+  readonly ownIdentity: Pick<Owner, "pid" | "pid_start_ticks" | "boot_id">;
+  /** Folder for private files that need a file system with sockets and FIFOs, and for the guest's throw-away overlay. */
+  readonly scratchRoot: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly mask: (text: string) => string;
+  readonly hostInventory: (signal: AbortSignal) => AsyncIterable<{ readonly name: string; readonly text: string }>;
+  readonly clock: Clock;
+  readonly job: Job;
+  readonly onEvent: (event: SessionEvent) => void;
+}
