@@ -2,7 +2,7 @@
  * Machine code that a BIOS starts: what it is, from the words in it. Nobody numbers boot loaders; the messages they print
  * when something fails have been the same for decades.
  */
-import { latin1 } from "./problem.ts";
+import { latin1 } from "./bytes.ts";
 
 /**
  * - `none`: zeros where the processor would go.

@@ -12,7 +12,8 @@
  *      0   1  0x88 bootable, 0 not           1  1  emulation in bits 0-3; 0x20 of a section entry: extension entries (0x44) follow
  *      2   2  load segment, 0: 0x7c0         6  2  512-byte sectors to load        8  4  LBA of the image, 2,048-byte sectors
  */
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import { hex, latin1, viewOf } from "./bytes.ts";
+import type { Place } from "./problem.ts";
 
 const ENTRY_BYTES = 32;
 

@@ -16,7 +16,8 @@
  * Long name entries stand before it, last part first: 0 1 number, 0x40 marks the last; 13 1 checksum of the 8.3 name;
  * 13 UTF-16 units at 1, 14 and 28.
  */
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import { hex, latin1, viewOf } from "./bytes.ts";
+import type { Place } from "./problem.ts";
 
 export interface FatLayout {
   readonly fatBits: 12 | 16 | 32;

@@ -13,7 +13,8 @@
  *     48   8  attributes                  56  72  name, UTF-16LE, to the first zero
  */
 import { crc32 } from "node:zlib";
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import { hex, latin1, viewOf } from "./bytes.ts";
+import type { Place } from "./problem.ts";
 
 const MIN_HEADER_BYTES = 92;
 const MIN_ENTRY_BYTES = 128;

@@ -17,7 +17,8 @@
  *     26   1  file unit size, 27 1 gap: interleaved where not 0
  *     32   1  length of the name, 33 the name; padded to even, then the system use area (Rock Ridge)
  */
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import { hex, latin1, viewOf } from "./bytes.ts";
+import type { Place } from "./problem.ts";
 
 export const ISO_SECTOR_BYTES = 2048;
 /** The first 16 sectors belong to whoever makes the medium bootable. */

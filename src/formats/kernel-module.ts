@@ -7,7 +7,7 @@
  * Section header:    0  4  name, offset in that section   24  8  offset in the file   32  8  bytes
  */
 import { HiperisoError } from "../contract/error.ts";
-import { viewOf } from "./problem.ts";
+import { viewOf } from "./bytes.ts";
 
 export interface ModuleInfo {
   readonly name: string;

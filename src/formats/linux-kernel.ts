@@ -7,7 +7,7 @@
  * EFI zboot (drivers/firmware/efi/libstub/zboot-header.S): 0 "MZ", 4 "zimg", 8 4 offset and 12 4 bytes of the payload, 24 compression
  * arm64 (Documentation/arch/arm64/booting.rst): 0x38 "ARM\x64".  riscv (…/riscv/boot-image-header.rst): 0x38 "RSC\x05"
  */
-import { latin1, viewOf } from "./problem.ts";
+import { latin1, viewOf } from "./bytes.ts";
 
 export interface LinuxKernel {
   readonly format: "bzImage" | "zboot" | "arm64" | "riscv";

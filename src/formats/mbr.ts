@@ -7,7 +7,8 @@
  * An extended partition (0x05, 0x0f, 0x85) holds a chain of such sectors: their first entry is a logical partition, relative to
  * the sector it is in, their second the next sector, relative to the extended partition.
  */
-import { hex, type Place, viewOf } from "./problem.ts";
+import { hex, viewOf } from "./bytes.ts";
+import type { Place } from "./problem.ts";
 
 export const MBR_BYTES = 512;
 

@@ -6,7 +6,8 @@
  *   the fifth is the certificate table (offset in the file, size)
  * Section header: 0 8 name, 8 4 size in memory, 16 4 bytes in the file, 20 4 offset in the file
  */
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import { hex, latin1, viewOf } from "./bytes.ts";
+import type { Place } from "./problem.ts";
 
 export interface PeImage {
   /** `x86-64`, `x86`, …; `0x` and 4 digits for what we know no name for. */

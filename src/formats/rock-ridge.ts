@@ -9,8 +9,10 @@
  *   CL  4 8 block: this is no file but a directory that was moved there, because it lay too deep
  *   RE  this directory was moved from elsewhere      ZF  the data is compressed (zisofs)      ST  the area ends
  */
+
+import { hex, latin1, viewOf } from "./bytes.ts";
 import { bothEndian32 } from "./iso9660.ts";
-import { hex, latin1, type Place, viewOf } from "./problem.ts";
+import type { Place } from "./problem.ts";
 
 /** Where a system use area goes on. */
 export interface Continuation {

@@ -2,7 +2,7 @@
  * What some bytes start with: file systems, disk images that are not raw, compressed archives. Rows of
  * place and signature; each row's numbers are the format's own, little-endian unless it says otherwise.
  */
-import { hex, latin1, viewOf } from "./problem.ts";
+import { hex, latin1, viewOf } from "./bytes.ts";
 
 /** The first bytes of a volume that `recogniseFileSystem` wants: btrfs has its superblock at 64 KiB. */
 export const VOLUME_HEAD_BYTES = 0x1_0000 + 0x1000;

@@ -2,9 +2,10 @@
  * The files in a volume that a boot is made of: EFI programs, kernels, initial RAM file systems, boot-loader configurations.
  * Names choose which files are looked into; what they are is read from their bytes.
  */
+
+import { latin1 } from "../formats/bytes.ts";
 import { decodeLinuxKernel, KERNEL_HEAD_BYTES } from "../formats/linux-kernel.ts";
 import { decodePe, type PeImage } from "../formats/pe.ts";
-import { latin1 } from "../formats/problem.ts";
 import { recogniseArchive } from "../formats/signature.ts";
 import { type BootConfigFacts, diskNumber, type EfiBootFile, type FileFacts, type InitrdFacts, type KernelFacts } from "./image-facts.ts";
 import { readTreeFile, readTreeFileHead, type TreeNode, type VolumeTree, walkTree } from "./volume-tree.ts";

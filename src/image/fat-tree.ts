@@ -1,6 +1,8 @@
 /** A FAT volume: its layout, and its directories as a `VolumeTree`. */
+
+import { hex } from "../formats/bytes.ts";
 import { decodeFatBootSector, decodeFatDirectory, decodeFatLink, type FatEntry, type FatLayout, fatLinkRange } from "../formats/fat.ts";
-import { hex, type ReportProblem } from "../formats/problem.ts";
+import type { ReportProblem } from "../formats/problem.ts";
 import type { BlockSource } from "./block-source.ts";
 import { type Extent, smaller, type TreeNode, type VolumeTree } from "./volume-tree.ts";
 

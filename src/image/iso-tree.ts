@@ -1,4 +1,6 @@
 /** An ISO 9660 volume: its descriptors, and its directories as a `VolumeTree` with the best names it has. */
+
+import { latin1 } from "../formats/bytes.ts";
 import { decodeBootRecord } from "../formats/el-torito.ts";
 import {
   DESCRIPTOR_TYPE,
@@ -12,7 +14,7 @@ import {
   plainName,
   type VolumeDescriptor,
 } from "../formats/iso9660.ts";
-import { latin1, type ReportProblem } from "../formats/problem.ts";
+import type { ReportProblem } from "../formats/problem.ts";
 import {
   type Continuation,
   decodeRockRidge,

@@ -1,4 +1,6 @@
 /** The partition tables of a disk: MBR with its chain of logical partitions, GPT with its backup. */
+
+import { hex } from "../formats/bytes.ts";
 import {
   decodeGptEntries,
   decodeGptHeader,
@@ -9,7 +11,7 @@ import {
   hasGptSignature,
 } from "../formats/gpt.ts";
 import { decodeMbr, ESP_TYPE, isExtended, MBR_BYTES, type Mbr, type MbrEntry, mbrTypeName, PROTECTIVE_TYPE } from "../formats/mbr.ts";
-import { hex, type ReportProblem } from "../formats/problem.ts";
+import type { ReportProblem } from "../formats/problem.ts";
 import type { BlockSource } from "./block-source.ts";
 import { diskNumber, type GptFacts, type GptPartitionFacts, type MbrFacts, type MbrPartitionFacts } from "./image-facts.ts";
 

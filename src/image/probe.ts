@@ -67,13 +67,14 @@ export async function probeImage(medium: BlockSource, signal: AbortSignal): Prom
     gpt: gpt === undefined ? null : { ...gpt.facts, partitions: withVolumes(gpt.facts.partitions, gptNames) },
     ...volumes.facts(),
   };
-  const evidence = { ...kindOf(found, kernel), ...found };
+  const wrong = problems.facts();
+  const evidence = { ...kindOf(found, kernel, wrong.problems.length > 0), ...found };
   return {
     name: medium.name,
     sizeBytes: diskNumber(medium.sizeBytes),
     ...evidence,
     boots: decideBoots(evidence),
-    ...problems.facts(),
+    ...wrong,
   };
 }
 
@@ -85,6 +86,7 @@ const withVolumes = <Partition>(partitions: readonly Partition[], names: readonl
 function kindOf(
   found: Pick<ImageFacts, "container" | "iso" | "mbr" | "gpt" | "volumes" | "bootSector">,
   kernel: boolean,
+  damaged: boolean,
 ): Pick<ImageFacts, "kind" | "because"> {
   if (found.iso !== null) return { kind: "iso9660", because: "a primary volume descriptor at byte 32768" };
   if (found.container !== null) return { kind: "container", because: `the signature of ${found.container}` };
@@ -94,6 +96,7 @@ function kindOf(
   if (found.mbr !== null) return { kind: "disk", because: "a partition table in sector 0" };
   if (found.bootSector?.code === "loader") return { kind: "disk", because: "boot code in sector 0" };
   if (kernel) return { kind: "unknown", because: "a Linux kernel, which firmware does not start from a disk" };
+  if (damaged) return { kind: "unknown", because: "only structures that are too damaged to be used" };
   return { kind: "unknown", because: "no file system, partition table or boot sector that we know" };
 }
 

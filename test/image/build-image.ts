@@ -16,6 +16,8 @@ export interface IsoSpec {
   readonly volumeId?: string;
   readonly joliet?: boolean;
   readonly rockRidge?: boolean;
+  /** UDF's recognition sequence; no UDF behind it. */
+  readonly udf?: boolean;
   readonly boot?: readonly BootEntrySpec[];
 }
 
@@ -59,6 +61,7 @@ export function buildIso(spec: IsoSpec): BuiltIso {
   const bootLba = spec.boot === undefined ? undefined : medium.append(new Uint8Array());
   const jolietLba = spec.joliet === true ? medium.append(new Uint8Array()) : undefined;
   medium.append(descriptor(255));
+  if (spec.udf === true) for (const id of ["BEA01", "NSR02", "TEA01"]) medium.append(text(`\0${id}\x01`));
 
   const contents = new Map<Uint8Array, number>();
   const names: Names = spec.rockRidge === true ? "rock-ridge" : "plain";

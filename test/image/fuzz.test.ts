@@ -38,6 +38,17 @@ async function survives(bytes: Uint8Array): Promise<ImageFacts> {
   return facts;
 }
 
+/** Bytes that look like nothing, the same for the same seed: Marsaglia's xorshift of 32 bits. */
+function noise(seed: number, length: number): Uint8Array {
+  let state = seed;
+  return Uint8Array.from({ length }, () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state & 0xff;
+  });
+}
+
 const hybrid = buildHybrid();
 /** First sectors, descriptors, directories, catalogue, FAT, backup GPT: where a flipped bit means something. */
 const STRUCTURES: readonly (readonly [from: number, to: number])[] = [
@@ -112,17 +123,12 @@ describe("a probe", () => {
       [0, "LUKS\xba\xbe"],
     ];
     await fc.assert(
-      fc.asyncProperty(
-        fc.infiniteStream(fc.integer({ min: 0, max: 0xffff_ffff })),
-        fc.subarray([...signatures], { minLength: 1 }),
-        async (noise, planted) => {
-          const words = Uint32Array.from({ length: 20_000 }, () => noise.next().value ?? 0);
-          const bytes = new Uint8Array(words.buffer);
-          for (const [at, signature] of planted) bytes.set(Buffer.from(signature, "latin1"), at);
-          await survives(bytes);
-        },
-      ),
-      { numRuns: 60 },
+      fc.asyncProperty(fc.integer({ min: 1 }), fc.subarray([...signatures], { minLength: 1 }), async (seed, planted) => {
+        const bytes = noise(seed, 80_000);
+        for (const [at, signature] of planted) bytes.set(Buffer.from(signature, "latin1"), at);
+        await survives(bytes);
+      }),
+      { numRuns: 200 },
     );
   });
 

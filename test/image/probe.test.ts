@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { memorySource } from "../../src/image/block-source.ts";
+import { HiperisoError } from "../../src/contract/error.ts";
+import { type BlockSource, memorySource } from "../../src/image/block-source.ts";
 import type { ImageFacts } from "../../src/image/image-facts.ts";
 import { probeImage } from "../../src/image/probe.ts";
 import { buildEfiProgram, buildFat12, buildHybrid, buildIso, ESP_TYPE, mendGptHeader, padded, putGpt, text } from "./build-image.ts";
@@ -366,6 +367,23 @@ describe("what is not an ISO", () => {
     expect(facts).toMatchObject({ kind: "unknown", problems: [], volumes: [] });
     expect(Object.values(facts.boots).flatMap((media) => Object.values(media).map(({ can }) => can))).toEqual([false, false, false, false]);
   });
+});
+
+test("UDF beside ISO 9660 is named", async () => {
+  expect((await probe(buildIso({ tree: {}, udf: true }).bytes)).iso?.udf).toBe("NSR02");
+  expect((await probe(buildIso({ tree: {} }).bytes)).iso?.udf).toBeNull();
+});
+
+test("a medium that fails is an error, not a problem of the image", async () => {
+  const source = memorySource(buildHybrid().bytes);
+  const failing: BlockSource = {
+    ...source,
+    read: async (offset, length) => {
+      if (offset >= 32_768n) throw new HiperisoError({ what: "read the image", where: `disk@${offset}`, found: "EIO: i/o error" });
+      return await source.read(offset, length);
+    },
+  };
+  await expect(probeImage(failing, new AbortController().signal)).rejects.toThrow(HiperisoError);
 });
 
 test("an aborted probe stops", async () => {
