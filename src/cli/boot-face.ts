@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import picocolors from "picocolors";
 import { SESSION_FILES } from "../contract/session.ts";
-import { printable, TerminalFilter } from "../formats/escape-terminal.ts";
+import { printable, printableJson, TerminalFilter } from "../formats/escape-terminal.ts";
 import type { SessionEvent } from "../session/recording.ts";
 import type { Cli } from "./cli.ts";
 import { duration } from "./terminal.ts";
@@ -18,7 +18,7 @@ export function bootFace(cli: Cli, options: { readonly serial?: boolean | undefi
 /** One object a line; console bytes as UTF-8 text, a character never cut in two. */
 function jsonFace(cli: Cli): BootFace {
   const decoder = new StringDecoder("utf8");
-  const print = (value: unknown) => cli.out(`${JSON.stringify(value)}\n`);
+  const print = (value: unknown) => cli.out(`${printableJson(value)}\n`);
   return (event) => {
     if (event.type === "serial") {
       const text = decoder.write(Buffer.from(event.bytes));

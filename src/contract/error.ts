@@ -43,7 +43,9 @@ export class HiperisoError extends Error {
 
 function sentence({ what, where, expected, found, hint }: ErrorFacts): string {
   const head = `cannot ${what}${where === undefined ? "" : `: ${where}`}`;
-  const body = [expected === undefined ? "" : `expected ${expected}`, found === undefined ? "" : `found ${found}`].filter((part) => part !== "");
+  const body = [expected === undefined ? "" : `expected ${expected}`, found === undefined ? "" : `found ${found}`].filter(
+    (part) => part !== "",
+  );
   return [body.length === 0 ? head : `${head}: ${body.join(", ")}`, ...(hint === undefined ? [] : [hint])].join(". ");
 }
 
