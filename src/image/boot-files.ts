@@ -25,6 +25,16 @@ export interface BootFiles {
 /** Files looked into, of each volume: a read of some KiB each. */
 const FILES_OPENED_MAX = 256;
 
+export const NO_BOOT_FILES: BootFiles = {
+  efiBootFiles: [],
+  kernels: [],
+  initrds: [],
+  bootConfigs: [],
+  pathsByOffset: new Map(),
+  entriesWalked: 0,
+  complete: false,
+};
+
 /** `volumeOffset`: of the tree's source in the image. */
 export async function findBootFiles<Node extends TreeNode>(
   tree: VolumeTree<Node>,

@@ -155,7 +155,7 @@ function volumeTable(volumes: readonly VolumeFacts[]): string[] {
       name,
       shortSize(sizeBytes),
       label,
-      `${seenAs.join(", ")}${walkComplete ? "" : "; too large to be walked whole"}`,
+      `${seenAs.join(", ")}${walkComplete ? "" : "; not walked whole"}`,
     ]),
   );
 }

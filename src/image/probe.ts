@@ -6,7 +6,7 @@ import { decodeLinuxKernel } from "../formats/linux-kernel.ts";
 import { MBR_BYTES } from "../formats/mbr.ts";
 import { recogniseContainer, recogniseFileSystem, VOLUME_HEAD_BYTES } from "../formats/signature.ts";
 import { type BlockSource, cachedSource, openImage, windowSource } from "./block-source.ts";
-import { type BootFiles, findBootFiles } from "./boot-files.ts";
+import { type BootFiles, findBootFiles, NO_BOOT_FILES } from "./boot-files.ts";
 import { decideBoots } from "./boots.ts";
 import { fatTree, readFatVolume } from "./fat-tree.ts";
 import {
@@ -219,6 +219,10 @@ async function readElToritoEntry(
   return { ...facts, sizeBytes: volumes.sizeOf(volume) ?? facts.sizeBytes, content: "volume", volume, bootCode, bootLoader };
 }
 
+/** A table may name thousands of partitions; firmware and people stop at fewer. */
+const PLACES_MAX = 256;
+const WALKED_VOLUMES_MAX = 16;
+
 /** The file systems of an image and the boot files in them, each place looked at once, however many tables lead there. */
 class Volumes {
   readonly #source: BlockSource;
@@ -235,6 +239,15 @@ class Volumes {
   async add({ offset, bytes, title }: PartitionRange): Promise<string | null> {
     let volume = this.#byOffset.get(offset);
     if (volume === undefined) {
+      if (this.#byOffset.size >= PLACES_MAX) {
+        this.#problems.report({
+          offset,
+          structure: title,
+          expected: `at most ${PLACES_MAX} places to look for file systems`,
+          found: "one more",
+        });
+        return null;
+      }
       volume = (await this.#recogniseFat(offset, bytes)) ?? (await this.#recogniseOther(offset, bytes)) ?? null;
       this.#byOffset.set(offset, volume);
     }
@@ -281,8 +294,9 @@ class Volumes {
     if (fat === undefined) return undefined;
     const fileSystem = `fat${fat.layout.fatBits}`;
     const name = `${fileSystem}@${offset}`;
-    const files = await findBootFiles(fatTree(fat, report), name, offset);
-    this.#files.push(files);
+    const walked = this.#files.length < WALKED_VOLUMES_MAX;
+    const files = walked ? await findBootFiles(fatTree(fat, report), name, offset) : NO_BOOT_FILES;
+    if (walked) this.#files.push(files);
     return {
       name,
       fileSystem,

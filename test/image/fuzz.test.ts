@@ -5,7 +5,7 @@ import { type BlockSource, memorySource } from "../../src/image/block-source.ts"
 import type { ImageFacts } from "../../src/image/image-facts.ts";
 import { renderImageFacts } from "../../src/image/image-text.ts";
 import { probeImage } from "../../src/image/probe.ts";
-import { buildFat12, buildHybrid, padded, text } from "./build-image.ts";
+import { buildFat12, buildHybrid, padded, putGpt, text } from "./build-image.ts";
 
 /** Counts what is asked of a source: a probe that runs in circles or reads a whole disk is seen here, not by a clock. */
 function metered(source: BlockSource): BlockSource & { reads: number; largest: number } {
@@ -143,6 +143,43 @@ describe("a probe", () => {
       { numRuns: 60 },
     );
   });
+});
+
+test("a hundred partitions in one another's sectors are not all walked", async () => {
+  const boot = buildFat12({ EFI: { BOOT: { "BOOTX64.EFI": text("x") } } }).subarray(0, 512);
+  const disk = new Uint8Array(2048 * 512);
+  const partitions = Array.from({ length: 128 }, (_, index) => ({ firstLba: 40 + index, lastLba: 1900 }));
+  putGpt(disk, partitions);
+  for (const { firstLba } of partitions) disk.set(boot, firstLba * 512);
+  const facts = await survives(disk);
+  expect(facts.volumes).toHaveLength(128);
+  expect(facts.volumes.filter(({ walkComplete }) => walkComplete).length).toBeLessThanOrEqual(16);
+  expect(facts.problemsOmitted).toBeGreaterThan(0);
+});
+
+test("more partitions than anybody has are not all looked at", async () => {
+  const disk = new Uint8Array(4096 * 512);
+  const view = new DataView(disk.buffer);
+  disk.set([0x55, 0xaa], 510);
+  // Each logical partition is where no other is, and its record names the next.
+  for (let index = -1; index < 300; index += 1) {
+    const at = index < 0 ? 0 : (10 + index * 10) * 512;
+    disk.set([0x55, 0xaa], at + 510);
+    if (index >= 0) {
+      disk[at + 450] = 0x83;
+      view.setUint32(at + 454, 1, true);
+      view.setUint32(at + 458, 1, true);
+    }
+    disk[at + 466] = 5;
+    view.setUint32(at + 470, index < 0 ? 10 : (index + 1) * 10, true);
+    view.setUint32(at + 474, 4000, true);
+  }
+  const facts = await survives(disk);
+  expect(facts.mbr?.partitions).toHaveLength(1 + 256);
+  expect(facts.problems).toMatchObject([
+    { structure: "extended boot record", found: "more than 256 links" },
+    { structure: "MBR partition 260", expected: "at most 256 places to look for file systems" },
+  ]);
 });
 
 test("text of an image reaches no terminal as it is", async () => {
