@@ -22,8 +22,8 @@ export interface BootFiles {
   readonly complete: boolean;
 }
 
-/** Files looked into, of each volume: a read of some KiB each. */
-const FILES_OPENED_MAX = 256;
+/** Files of each volume that are looked into or listed: a read of some KiB each. */
+const FILES_CONSIDERED_MAX = 256;
 
 export const NO_BOOT_FILES: BootFiles = {
   efiBootFiles: [],
@@ -46,7 +46,7 @@ export async function findBootFiles<Node extends TreeNode>(
   const initrds: InitrdFacts[] = [];
   const bootConfigs: BootConfigFacts[] = [];
   const pathsByOffset = new Map<bigint, string>();
-  let opened = 0;
+  let considered = 0;
   let entriesWalked = 0;
 
   async function look({ node, path }: { node: Node; path: string }): Promise<void> {
@@ -54,13 +54,13 @@ export async function findBootFiles<Node extends TreeNode>(
     const offset = node.dataOffset === undefined ? null : node.dataOffset + volumeOffset;
     if (offset !== null) pathsByOffset.set(offset, path);
     if (interest === undefined) return;
+    considered += 1;
+    if (considered > FILES_CONSIDERED_MAX) return;
     const facts: FileFacts = { volume, path, sizeBytes: diskNumber(node.sizeBytes), offset: offset === null ? null : diskNumber(offset) };
     if (interest.config !== undefined) {
-      if (bootConfigs.length < FILES_OPENED_MAX) bootConfigs.push({ ...facts, loader: interest.config });
+      bootConfigs.push({ ...facts, loader: interest.config });
       return;
     }
-    opened += 1;
-    if (opened > FILES_OPENED_MAX) return;
     const head = await readTreeFileHead(tree, node, 4096);
     const place = { offset: node.dataOffset ?? 0n, report: tree.report };
     const pe = interest.efiBoot || latin1(head.subarray(0, 2)) === "MZ" ? decodePe(head, node.sizeBytes, place) : undefined;
@@ -84,7 +84,7 @@ export async function findBootFiles<Node extends TreeNode>(
     entriesWalked += 1;
     if (!step.value.node.directory && !step.value.node.symbolicLink) await look(step.value);
   }
-  return { efiBootFiles, kernels, initrds, bootConfigs, pathsByOffset, entriesWalked, complete: step.value && opened <= FILES_OPENED_MAX };
+  return { efiBootFiles, kernels, initrds, bootConfigs, pathsByOffset, entriesWalked, complete: step.value && considered <= FILES_CONSIDERED_MAX };
 }
 
 interface Interest {
