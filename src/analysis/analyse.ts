@@ -4,19 +4,20 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Job, quietJob } from "../contract/job.ts";
-import type { Finding, Report, StageReached } from "../contract/report.ts";
 import { type Ending, SESSION_FILES, type SessionAnalysis } from "../contract/session.ts";
-import type { BootStage } from "../contract/verdict.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
-import { ConsoleScan, type SeenFinding, type SeenStage, textsOf } from "./console-scan.ts";
-import { createGoal, type Goal, matchesGoal, STANDARD_GOAL, stageMeetsGoal } from "./goal.ts";
+import { type Boot, ConsoleScan, isLater, type SeenStage } from "./console-scan.ts";
+import { millis, type Noted, tellFindings } from "./findings.ts";
+import { createGoal, type Goal, STANDARD_GOAL } from "./goal.ts";
+import { machineFindings } from "./machine-findings.ts";
 import { reportText } from "./report-text.ts";
 import { arrivalOf } from "./serial-times.ts";
-import { readSessionEvidence, type SessionEvidence } from "./session-evidence.ts";
+import { NO_EVIDENCE, readSessionEvidence, type SessionEvidence } from "./session-evidence.ts";
+import type { ReportedStage, SessionReport } from "./session-report.ts";
 import { decideVerdict } from "./verdict.ts";
 
 export interface Analysed {
-  readonly report: Report;
+  readonly report: SessionReport;
   /** What `session.json` holds of it. */
   readonly analysis: SessionAnalysis;
   /** `report.txt`. */
@@ -47,9 +48,11 @@ export async function analyseSession(directory: string, options: AnalyseOptions 
       kind: "usage",
     });
   }
-  const goal = goalOf(evidence.ending);
-  const serial = await scanSerial(serialBytes === undefined ? undefined : serialPath, evidence, goal, job.signal);
-  const analysed = conclude(serial, evidence);
+  const serial =
+    serialBytes === undefined
+      ? []
+      : (createReadStream(serialPath, { signal: job.signal, highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>);
+  const analysed = await analyseConsole(serial, evidence);
   if (write) await writeReports(directory, analysed);
   return analysed;
 }
@@ -63,6 +66,21 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
+const READ_BYTES = 1024 * 1024;
+
+/** Analyses a console and what else is known of its boot. Reads `serial` once; memory does not grow with it. */
+export async function analyseConsole(
+  serial: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  evidence: SessionEvidence = NO_EVIDENCE,
+): Promise<Analysed> {
+  const goal = goalOf(evidence.ending);
+  const hasTimes = evidence.times.offsets.length > 0;
+  const scan = new ConsoleScan({ goal, ...(hasTimes ? { timeAt: (offset) => arrivalOf(evidence.times, offset) } : {}) });
+  for await (const chunk of serial) scan.push(chunk);
+  scan.end();
+  return conclude(scan, goal, evidence);
+}
+
 function goalOf(ending: Ending | undefined): Goal {
   try {
     return createGoal(ending?.goal ?? STANDARD_GOAL);
@@ -72,220 +90,139 @@ function goalOf(ending: Ending | undefined): Goal {
   }
 }
 
-interface ScannedSerial {
-  readonly stages: readonly SeenStage[];
-  readonly findings: readonly SeenFinding[];
-  readonly goalLine: number | null;
-  readonly goalReached: boolean;
-  readonly hasText: boolean;
-}
-
-const LINE_BYTES_MAX = 64 * 1024;
-
-async function scanSerial(path: string | undefined, evidence: SessionEvidence, goal: Goal, signal: AbortSignal): Promise<ScannedSerial> {
-  const scan = new ConsoleScan();
-  let goalLine: number | null = null;
-  let hasText = false;
-  for await (const { number, raw, offset } of path === undefined ? [] : serialLines(path, signal)) {
-    const before = scan.reached;
-    scan.line(number, raw, arrivalOf(evidence.times, offset));
-    if (raw.trim() !== "") hasText = true;
-    if (
-      goalLine === null &&
-      (goal.type === "stage"
-        ? stageMeetsGoal(goal, scan.reached) && scan.reached !== before
-        : textsOf(raw).some((text) => matchesGoal(goal, text)))
-    ) {
-      goalLine = number;
-    }
-  }
-  return {
-    stages: scan.stages,
-    findings: scan.findings,
-    goalLine,
-    goalReached: goalLine !== null || evidence.ending?.goal_reached === true,
-    hasText,
-  };
-}
-
-interface RawLine {
-  readonly number: number;
-  readonly raw: string;
-  /** Of its last byte. */
-  readonly offset: number;
-}
-
-async function* serialLines(path: string, signal: AbortSignal): AsyncGenerator<RawLine> {
-  let pending = Buffer.alloc(0);
-  let number = 1;
-  let offset = 0;
-  for await (const chunk of createReadStream(path, { signal }) as AsyncIterable<Buffer>) {
-    let from = 0;
-    for (let lf = chunk.indexOf(0x0a); lf !== -1; lf = chunk.indexOf(0x0a, from)) {
-      const bytes = Buffer.concat([pending, chunk.subarray(from, lf)]);
-      yield { number, raw: bytes.toString("utf8"), offset: offset + lf };
-      pending = Buffer.alloc(0);
-      number += 1;
-      from = lf + 1;
-    }
-    pending = Buffer.concat([pending, chunk.subarray(from, from + LINE_BYTES_MAX - pending.length)]);
-    offset += chunk.length;
-  }
-  if (pending.length > 0) yield { number, raw: pending.toString("utf8"), offset: offset - 1 };
-}
-
-function conclude(serial: ScannedSerial, evidence: SessionEvidence): Analysed {
+function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): Analysed {
   const { ending } = evidence;
-  const stages: StageReached[] = serial.stages.map(({ stage, line, timeMs, clock }) => ({ stage, line, time_ms: timeMs ?? millis(clock) }));
-  if (stages.length === 0 && /^Booting from /m.test(evidence.firmwareLog)) stages.unshift({ stage: "firmware", line: null, time_ms: null });
-  const found: Finding[] = [...serial.findings.map(toFinding), ...otherFindings(evidence)];
-  const verdict = decideVerdict({
+  const screen = scanText(evidence.screen, goal);
+  const firmware = scanText(evidence.firmwareLog, goal);
+  const lastBoot = serial.boots.length;
+  const serialStages = serial.boots.flatMap(({ stages }, index) =>
+    stages.map((seen) => ({
+      stage: seen.stage,
+      line: seen.line,
+      time_ms: seen.timeMs ?? millis(seen.clock),
+      boot: index + 1,
+      program: seen.program,
+      text: seen.text,
+    })),
+  );
+  // What the screen and the firmware's own log show is of the last boot, and counts where the console was silent about it.
+  const unseen = [...stagesOf(firmware), ...stagesOf(screen)].filter(({ stage }) => isLater(stage, serial.reached));
+  const stages = unseen.reduce<ReportedStage[]>(
+    (all, { stage, program, text }) =>
+      all.some((other) => other.boot === lastBoot && !isLater(stage, other.stage))
+        ? all
+        : [...all, { stage, line: null, time_ms: null, boot: lastBoot, program, text }],
+    serialStages,
+  );
+  const findings = tellFindings(noteAll(serial, screen, firmware));
+  const told = [...findings, ...machineFindings(evidence, stages.at(-1)?.stage ?? "unknown", findings, lastBoot)];
+  const goalOnScreen = screen.goalLine !== null;
+  const judged = {
     stages,
-    findings: found,
+    findings: told,
+    lastBoot,
     goalLine: serial.goalLine,
-    goalReached: serial.goalReached,
+    goalReached: serial.goalLine !== null || goalOnScreen || ending?.goal_reached === true,
+    promptLine: Math.max(0, ...serial.boots.map(({ promptLine }) => promptLine)),
     ending,
-    hasSerial: serial.hasText,
-  });
-  const findings = found.map((finding, index) => ({ ...finding, cause: index === verdict.cause }));
-  const report: Report = {
+    hasText: serial.hasText,
+  };
+  const verdict = decideVerdict(judged);
+  const report: SessionReport = {
     boot_result: verdict.result,
     boot_stage_final: verdict.stage,
     failure_domain: verdict.domain,
     stages,
-    findings,
+    findings: told.map((finding, index) => ({
+      ...finding,
+      // A boot that came through in the end has no fatal findings, only earlier attempts that failed.
+      severity: verdict.result === "success" && finding.severity === "fatal" ? "error" : finding.severity,
+      cause: index === verdict.cause && verdict.result !== "success",
+    })),
     decided_by: { rule: verdict.rule, lines: verdict.lines },
+    boots: lastBoot,
   };
+  const analysis = summaryOf(report, serial, evidence);
+  return { report, analysis, text: reportText(report, analysis, evidence) };
+}
+
+function scanText(text: string, goal: Goal): ConsoleScan {
+  const scan = new ConsoleScan({ goal });
+  scan.push(Buffer.from(text));
+  scan.end();
+  return scan;
+}
+
+const stagesOf = (scan: ConsoleScan): readonly SeenStage[] => scan.boots.at(-1)!.stages;
+
+/** Findings of all sources in order. Of the screen and the firmware's log only what the console did not tell. */
+function noteAll(serial: ConsoleScan, screen: ConsoleScan, firmware: ConsoleScan): readonly Noted[] {
+  const noted = serial.boots.flatMap((boot, index): readonly Noted[] =>
+    boot.findings.map((seen) => ({ seen, boot, bootNumber: index + 1, source: "serial" as const })),
+  );
+  const others = (scan: ConsoleScan, source: "screen" | "qemu", known: readonly Noted[]) => {
+    const boot = scan.boots.at(-1)!;
+    const news = boot.findings.filter(({ rule }) => !known.some(({ seen }) => seen.rule.kind === rule.kind));
+    return news.map((seen) => ({ seen, boot: judgedWith(boot, serial), bootNumber: serial.boots.length, source }));
+  };
+  const withScreen = [...noted, ...others(screen, "screen", noted)];
+  return [...withScreen, ...others(firmware, "qemu", withScreen)];
+}
+
+/** A finding of the screen was survived where the console shows a later stage. Screens have no line numbers: what they show came last. */
+function judgedWith(boot: Boot, serial: ConsoleScan): Boot {
+  const later = serial.boots.at(-1)!.stages.map((stage) => ({ ...stage, line: Number.MAX_SAFE_INTEGER }));
+  return {
+    ...boot,
+    firstLine: 1,
+    findings: boot.findings,
+    reached: boot.reached,
+    hasClock: boot.hasClock,
+    promptLine: boot.promptLine,
+    stages: [...boot.stages, ...later],
+  };
+}
+
+function summaryOf(report: SessionReport, serial: ConsoleScan, { ending, hasTrace }: SessionEvidence): SessionAnalysis {
+  const { stages, findings } = report;
   const goalMs = serial.goalLine === null ? null : (stages.find(({ line }) => line === serial.goalLine)?.time_ms ?? null);
-  const analysis: SessionAnalysis = {
-    boot_result: verdict.result,
-    boot_stage_final: verdict.stage,
-    failure_domain: verdict.domain,
+  const { drivers, resolution } = serial.graphics;
+  return {
+    boot_result: report.boot_result,
+    boot_stage_final: report.boot_stage_final,
+    failure_domain: report.failure_domain,
     reached_login: stages.some(({ stage }) => stage === "login") ? 1 : 0,
-    kernel_panic_count: findings.filter(({ id }) => PANICS.has(id)).reduce((sum, { count }) => sum + count, 0),
+    kernel_panic_count: findings
+      .filter(({ kind, stage }) => kind === "panic" && stage !== "firmware")
+      .reduce((sum, { count }) => sum + count, 0),
     error_count: findings.filter(({ severity }) => severity === "error" || severity === "fatal").length,
     has_serial: serial.hasText ? 1 : 0,
-    has_trace: evidence.hasTrace ? 1 : 0,
-    boot_duration_ms: Math.round(goalMs ?? ending?.duration_ms ?? stages.at(-1)?.time_ms ?? 0),
-    graphics_drivers: "",
-    graphics_resolution: "",
+    has_trace: hasTrace ? 1 : 0,
+    boot_duration_ms: Math.round(goalMs ?? ending?.duration_ms ?? stages.findLast(({ time_ms }) => time_ms !== null)?.time_ms ?? 0),
+    graphics_drivers: drivers.join(","),
+    graphics_resolution: resolution !== "" ? resolution : /^\d+x\d+$/.test(ending?.screen ?? "") ? ending!.screen : "",
   };
-  return { report, analysis, text: reportText(report, analysis, ending) };
-}
-
-const PANICS: ReadonlySet<string> = new Set(["kernel/panic"]);
-
-const millis = (clock: number | null): number | null => (clock === null ? null : Math.round(clock * 1000));
-
-function toFinding(seen: SeenFinding): Finding {
-  const { rule, values } = seen;
-  const stage: BootStage = rule.stage === "reached" ? (seen.reached ?? "unknown") : rule.stage;
-  return {
-    id: rule.id,
-    kind: rule.kind,
-    severity: rule.severity,
-    stage,
-    domain: rule.domain,
-    source: "serial",
-    line: seen.line,
-    text: seen.text,
-    explanation: filled(rule.explanation, values),
-    hint: filled(rule.hint, values),
-    count: seen.count,
-    cause: false,
-  };
-}
-
-const filled = (sentence: string, values: Readonly<Record<string, string>>): string =>
-  sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "?");
-
-function otherFindings({ screen, ending, qemuErrors }: SessionEvidence): Finding[] {
-  const findings: Finding[] = [];
-  const noDevice = screen.split("\n").find((line) => /^No bootable device\.|^Boot failed: /.test(line));
-  if (noDevice !== undefined) {
-    findings.push({
-      id: "firmware/seabios-no-bootable-device",
-      kind: "no_boot_device",
-      severity: "fatal",
-      stage: "firmware",
-      domain: "firmware",
-      source: "screen",
-      line: null,
-      text: noDevice,
-      explanation: "The BIOS found no device that it could boot from.",
-      hint: "Check that the image holds a boot sector for BIOS (hiperiso inspect), or boot it with --firmware uefi.",
-      count: 1,
-      cause: false,
-    });
-  }
-  const machine = machineFinding(ending, qemuErrors);
-  return machine === undefined ? findings : [...findings, machine];
-}
-
-function machineFinding(ending: Ending | undefined, qemuErrors: string): Finding | undefined {
-  if (ending === undefined) return undefined;
-  const base = { source: "qemu", line: null, text: qemuErrors.trim().split("\n").at(-1) ?? "", count: 1, cause: false } as const;
-  switch (ending.reason) {
-    case "internal_error":
-      return {
-        ...base,
-        id: "machine/kvm-internal-error",
-        kind: "kvm_error",
-        severity: "fatal",
-        stage: "unknown",
-        domain: "hardware",
-        explanation: "KVM could not carry out the guest's code and stopped it.",
-        hint: "Boot it again with --accel tcg.",
-      };
-    case "qemu_died":
-      return {
-        ...base,
-        id: "machine/qemu-died",
-        kind: "qemu_error",
-        severity: "fatal",
-        stage: "unknown",
-        domain: "unknown",
-        explanation: "QEMU ended on its own.",
-        hint: "Read qemu.stderr in the session directory.",
-      };
-    case "hang":
-      return {
-        ...base,
-        id: "machine/hang",
-        kind: "hang",
-        severity: "error",
-        stage: "unknown",
-        domain: "unknown",
-        text: ending.detail,
-        explanation: "Serial console, disk and screen were still until the limit.",
-        hint: "Look at the last lines of serial.log, the screenshot and the processors' registers.",
-      };
-    case "reset_loop":
-      return {
-        ...base,
-        id: "machine/reset-loop",
-        kind: "reset_loop",
-        severity: "fatal",
-        stage: "unknown",
-        domain: "unknown",
-        text: ending.detail,
-        explanation: "The guest reset itself again and again.",
-        hint: "Look at what stands last before each reset in serial.log.",
-      };
-    default:
-      return undefined;
-  }
 }
 
 async function writeReports(directory: string, { report, analysis, text }: Analysed): Promise<void> {
   await writeFileAtomic(join(directory, SESSION_FILES.report), `${JSON.stringify(report, undefined, 2)}\n`);
   await writeFileAtomic(join(directory, SESSION_FILES.reportText), text);
   await writeFileAtomic(join(directory, SESSION_FILES.analysisMeta), metaText(analysis));
-  await writeFileAtomic(join(directory, SESSION_FILES.reportLog), `${text.split("\n", 1)[0]}\n`);
+  await writeFileAtomic(join(directory, SESSION_FILES.reportLog), logText(report));
 }
 
 /** `KEY=VALUE` lines, the keys in capitals as in `env.txt`; a line's end in a value becomes a blank. */
-const metaText = (summary: SessionAnalysis): string =>
-  Object.entries(summary)
+const metaText = (analysis: SessionAnalysis): string =>
+  Object.entries(analysis)
     .map(([key, value]) => `${key.toUpperCase()}=${String(value).replace(/[\r\n]/g, " ")}\n`)
     .join("");
+
+/** What the analyser has to say of its own work. */
+const logText = ({ boots, stages, findings, decided_by: by }: SessionReport): string =>
+  [
+    `boots: ${boots}`,
+    `stages: ${stages.length}`,
+    `findings: ${findings.length}`,
+    `decided by: rule ${by.rule}, ${by.lines.length === 0 ? "no line of the log" : `line ${by.lines.join(", ")}`}`,
+    "",
+  ].join("\n");

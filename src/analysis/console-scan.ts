@@ -1,22 +1,28 @@
 /**
- * Reads a console line by line and keeps what it tells: stages and findings. Feeds the live watch while a guest runs,
- * and the analysis afterwards: both see the same.
+ * Reads a console and keeps what it tells: boots, their stages, their findings. Feeds the live watch while a guest runs and the
+ * analysis afterwards: both see the same.
  */
 import type { PassedStage } from "../contract/verdict.ts";
 import { PASSED_STAGES } from "../contract/verdict.ts";
 import { consoleTexts } from "../formats/console-text.ts";
 import { decodePrintk, splitAtPrintk } from "../formats/printk.ts";
+import { type Goal, matchesGoal, stageMeetsGoal } from "./goal.ts";
+import { type Graphics, GraphicsNotes } from "./graphics.ts";
+import { type KernelReport, KernelReportReader } from "./kernel-report.ts";
+import { createMatchers, type Matchers, standardMatchers } from "./matchers.ts";
+import { needlesOf } from "./needles.ts";
 import type { Rule, StageMark } from "./rule.ts";
-import { RULES } from "./rules.ts";
-import { STAGE_MARKS } from "./stage-marks.ts";
+import { Sieve, type SievedLine } from "./sieve.ts";
 
 export interface SeenStage {
   readonly stage: PassedStage;
-  readonly mark: StageMark;
+  /** Id of the mark, or "kernel clock" where only printk's time in front of a line shows the kernel. */
+  readonly mark: string;
+  readonly program: string;
   readonly line: number;
   /** Since QEMU's start; null where nobody wrote it down. */
   readonly timeMs: number | null;
-  /** Seconds by the kernel's own clock, of the line itself or of the last that had one; null before the kernel. */
+  /** Seconds by the kernel's own clock, of the line itself or of the last before it that had one; null before the kernel. */
   readonly clock: number | null;
   readonly text: string;
 }
@@ -24,70 +30,380 @@ export interface SeenStage {
 export interface SeenFinding {
   readonly rule: Rule;
   readonly line: number;
+  /** Where its report begins (the "cut here" line) and ends; both `line` for a single line. */
+  readonly firstLine: number;
+  lastLine: number;
   readonly timeMs: number | null;
   readonly clock: number | null;
   /** Where the boot was when it was seen. */
   readonly reached: PassedStage | undefined;
   readonly text: string;
-  /** The pattern's named groups. */
+  /** The pattern's named groups that matched. */
   readonly values: Readonly<Record<string, string>>;
+  /** Texts of the lines around it. */
+  readonly before: readonly string[];
+  readonly after: string[];
+  readonly report: KernelReport | undefined;
   count: number;
 }
 
-export type ScanEvent = { readonly type: "stage"; readonly seen: SeenStage } | { readonly type: "finding"; readonly seen: SeenFinding };
+export interface Boot {
+  readonly firstLine: number;
+  readonly stages: readonly SeenStage[];
+  readonly findings: readonly SeenFinding[];
+  readonly reached: PassedStage | undefined;
+  /** Line of the last login or shell prompt; 0 without one. */
+  readonly promptLine: number;
+  /** The kernel prints its time: what it says without one is somebody's copy. */
+  readonly hasClock: boolean;
+}
 
-/** What comes after this on one line, no program printed as a line. */
+export type ScanEvent =
+  | { readonly type: "stage"; readonly seen: SeenStage }
+  | { readonly type: "finding"; readonly seen: SeenFinding }
+  | { readonly type: "goal"; readonly line: number; readonly timeMs: number | null; readonly text: string };
+
+export interface ScanOptions {
+  readonly goal: Goal;
+  /** A person's own rules, tried before the program's. */
+  readonly rules?: readonly Rule[];
+  /** When the byte at this offset came, in milliseconds since QEMU's start. */
+  readonly timeAt?: (offset: number) => number | null;
+  readonly onEvent?: (event: ScanEvent) => void;
+}
+
+/** What comes after this in one line, no program printed as a line. */
+const LINE_BYTES_MAX = 16 * 1024;
 const TEXT_MAX = 4096;
+/** The first lines are all read, whatever they hold: is there text, is it a kernel that speaks. */
+const FIRST_LINES = 20;
+const CONTEXT_LINES = 2;
+/** Beyond this, more of the same are only counted. */
+const FINDINGS_PER_RULE_MAX = 20;
+const FINDINGS_MAX = 500;
+/** Lines of one kernel that tell a second boot from a copy that `dmesg` prints. */
+const EARLY_LINES = 48;
+const EARLY_SEARCHED_MAX = 600;
+const COPY_DECIDED_AFTER = 8;
 
-export class ConsoleScan {
+class BootRecord implements Boot {
   readonly stages: SeenStage[] = [];
   readonly findings: SeenFinding[] = [];
-  #reached: PassedStage | undefined;
-  #clock: number | null = null;
+  reached: PassedStage | undefined;
+  promptLine = 0;
+  hasClock = false;
+  clock: number | null = null;
+  /** Marks that begin something and were seen. */
+  readonly begun = new Set<string>();
+  /** Kernel messages with their time, as far as they were remembered. */
+  readonly early = new Set<string>();
+  /** Kernel messages that became findings, with their time. */
+  readonly told = new Set<string>();
+  /** While it is not sure that this is a boot: the boot that it may be a copy of. */
+  suspectedCopyOf: BootRecord | undefined;
+  copiedLines = 0;
+  comparedLines = 0;
+  readonly firstLine: number;
 
+  constructor(firstLine: number) {
+    this.firstLine = firstLine;
+  }
+}
+
+export class ConsoleScan {
+  readonly #options: ScanOptions;
+  readonly #matchers: Matchers;
+  readonly #sieve: Sieve;
+  readonly #boots: BootRecord[] = [new BootRecord(1)];
+  readonly #graphics = new GraphicsNotes();
+  #pushTimeMs: number | null = null;
+  #hasText = false;
+  #goalLine: number | null = null;
+  #reader: { readonly reader: KernelReportReader; readonly finding: SeenFinding } | undefined;
+  #contextFor: SeenFinding[] = [];
+  #lastNumber = 0;
+
+  constructor(options: ScanOptions) {
+    this.#options = options;
+    this.#matchers = matchersFor(options);
+    this.#sieve = new Sieve(this.#matchers.automaton, (line) => this.#line(line));
+    this.#sieve.wantAll = true;
+  }
+
+  get boots(): readonly Boot[] {
+    return this.#boots;
+  }
+
+  /** Something that a person can read was printed. */
+  get hasText(): boolean {
+    return this.#hasText;
+  }
+
+  get graphics(): Graphics {
+    return this.#graphics.graphics;
+  }
+
+  get goalLine(): number | null {
+    return this.#goalLine;
+  }
+
+  /** The furthest stage of the boot that is going on. */
   get reached(): PassedStage | undefined {
-    return this.#reached;
+    return this.#boot.reached;
   }
 
-  /** One raw line without its LF. The same number may come again with a longer text: a line that was not finished. */
-  line(number: number, raw: string, timeMs: number | null): readonly ScanEvent[] {
-    const events: ScanEvent[] = [];
-    for (const text of textsOf(raw)) {
-      const { message, clock } = decodePrintk(text);
-      if (clock !== null) this.#clock = clock;
-      this.#mark(number, message, text, timeMs, events);
-      this.#judge(number, message, text, timeMs, events);
+  push(bytes: Uint8Array, timeMs: number | null = null): void {
+    this.#pushTimeMs = timeMs;
+    this.#sieve.push(bytes);
+  }
+
+  /** Looks at the unfinished line, for a prompt that waits there. */
+  peek(): void {
+    this.#sieve.peek();
+  }
+
+  end(): void {
+    this.#sieve.end();
+    this.#decideCopy(true);
+  }
+
+  /** The last line with something on it, without escape sequences. */
+  lastText(): string {
+    return this.#sieve.tail().split("\n").flatMap(consoleTexts).at(-1) ?? "";
+  }
+
+  get #boot(): BootRecord {
+    return this.#boots.at(-1)!;
+  }
+
+  #line(line: SievedLine): void {
+    const raw = line.bytes.toString("utf8", 0, LINE_BYTES_MAX);
+    const texts = textsOf(raw);
+    const isNew = line.number !== this.#lastNumber;
+    this.#lastNumber = line.number;
+    if (texts.length > 0) this.#hasText = true;
+    const owners = line.owners.includes(this.#matchers.caretOwner)
+      ? everyOwner(this.#matchers)
+      : [...this.#matchers.always, ...line.owners];
+    for (const text of texts) this.#text(text, line, owners);
+    if (isNew && !line.unfinished) this.#addContext(line.number, texts);
+    this.#sieve.wantAll = this.#needsAll(line.number);
+  }
+
+  #needsAll(number: number): boolean {
+    if (!this.#hasText || number < FIRST_LINES || this.#matchers.always.length > 0) return true;
+    if (this.#reader !== undefined || this.#contextFor.length > 0) return true;
+    const { goal } = this.#options;
+    if (this.#goalLine === null && goal.type === "pattern" && needlesOf(goal.pattern).length === 0) return true;
+    const boot = this.#boot;
+    return (
+      boot.hasClock && (boot.suspectedCopyOf !== undefined || boot.early.size < EARLY_LINES) && number - boot.firstLine < EARLY_SEARCHED_MAX
+    );
+  }
+
+  #timeOf({ endOffset }: SievedLine): number | null {
+    return this.#options.timeAt === undefined ? this.#pushTimeMs : this.#options.timeAt(endOffset);
+  }
+
+  #text(text: string, line: SievedLine, owners: readonly number[]): void {
+    const { message, clock, copy } = decodePrintk(text);
+    if (clock !== null && !copy) this.#noteClock(clock, message, line, text);
+    let marked = false;
+    for (const owner of owners) {
+      const mark = this.#matchers.marks[owner];
+      if (mark === undefined || !mark.pattern.test(message)) continue;
+      marked = true;
+      this.#mark(mark, line, text, clock);
     }
-    return events;
-  }
-
-  #mark(line: number, message: string, text: string, timeMs: number | null, events: ScanEvent[]): void {
-    for (const mark of STAGE_MARKS) {
-      if (!isLater(mark.stage, this.#reached) || !mark.pattern.test(message)) continue;
-      const seen = { stage: mark.stage, mark, line, timeMs, clock: this.#clock, text };
-      this.#reached = mark.stage;
-      this.stages.push(seen);
-      events.push({ type: "stage", seen });
-    }
-  }
-
-  #judge(line: number, message: string, text: string, timeMs: number | null, events: ScanEvent[]): void {
-    for (const rule of RULES) {
+    if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, clock);
+    this.#readReport(message, line.number);
+    const kinds = new Set<string>();
+    for (const owner of owners) {
+      const rule = this.#matchers.rules[owner - this.#matchers.firstRule];
+      if (rule === undefined || kinds.has(rule.kind)) continue;
       const match = rule.pattern.exec(message);
       if (match === null || rule.except?.test(message) === true) continue;
-      const before = this.findings.find((finding) => finding.rule === rule);
-      if (before !== undefined) {
-        if (before.line !== line) before.count += 1;
-        continue;
-      }
-      const values = Object.fromEntries(
-        Object.entries(match.groups ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined),
-      );
-      const seen = { rule, line, timeMs, clock: this.#clock, reached: this.#reached, text, values, count: 1 };
-      this.findings.push(seen);
-      events.push({ type: "finding", seen });
+      kinds.add(rule.kind);
+      this.#find(rule, match, { message, clock, copy, text, line });
     }
+    for (const owner of owners) {
+      const match = this.#matchers.graphics[owner - this.#matchers.firstGraphics]?.pattern.exec(message);
+      if (match != null) this.#graphics.note(match);
+    }
+    this.#seekGoal(text, line);
   }
+
+  #noteClock(clock: number, message: string, { number }: SievedLine, text: string): void {
+    const boot = this.#boot;
+    boot.hasClock = true;
+    boot.clock = clock;
+    if (clock === 0 || text.length === 0 || number - boot.firstLine > EARLY_SEARCHED_MAX) return;
+    const key = `${clock} ${message}`;
+    if (boot.early.size < EARLY_LINES) boot.early.add(key);
+    if (boot.suspectedCopyOf === undefined) return;
+    boot.comparedLines += 1;
+    if (boot.suspectedCopyOf.early.has(key)) boot.copiedLines += 1;
+    this.#decideCopy(false);
+  }
+
+  /** A second "Linux version" is another boot, or `dmesg` typed into a shell: then its lines have the very times of the first. */
+  #decideCopy(atEnd: boolean): void {
+    const boot = this.#boot;
+    const original = boot.suspectedCopyOf;
+    if (original === undefined || (boot.comparedLines < COPY_DECIDED_AFTER && !atEnd)) return;
+    boot.suspectedCopyOf = undefined;
+    if (boot.copiedLines * 2 <= boot.comparedLines) return;
+    this.#boots.pop();
+    original.promptLine = Math.max(original.promptLine, boot.promptLine);
+  }
+
+  #mark(mark: StageMark, line: SievedLine, text: string, clock: number | null): void {
+    if (mark.begins === true) {
+      const boot = this.#boot;
+      const again = mark.stage === "kernel" ? boot.begun.has(mark.id) : !isLater("kernel", boot.reached);
+      if (again) this.#beginBoot(line.number, mark.stage === "kernel");
+      this.#boot.begun.add(mark.id);
+    }
+    if (mark.stage === "login") this.#boot.promptLine = line.number;
+    this.#reach(mark.stage, mark.id, mark.program, line, text, clock);
+  }
+
+  #beginBoot(number: number, mayBeCopy: boolean): void {
+    const before = this.#boot;
+    const boot = new BootRecord(number);
+    if (mayBeCopy && before.early.size > 0) boot.suspectedCopyOf = before;
+    boot.hasClock = mayBeCopy && before.hasClock;
+    this.#boots.push(boot);
+    this.#reader = undefined;
+  }
+
+  #reach(stage: PassedStage, mark: string, program: string, line: SievedLine, text: string, clock: number | null): void {
+    const boot = this.#boot;
+    if (!isLater(stage, boot.reached)) return;
+    const seen = { stage, mark, program, line: line.number, timeMs: this.#timeOf(line), clock: clock ?? this.#clockBefore(stage), text };
+    boot.reached = stage;
+    boot.stages.push(seen);
+    this.#options.onEvent?.({ type: "stage", seen });
+    if (this.#goalLine === null && stageMeetsGoal(this.#options.goal, stage)) this.#reachGoal(line, text);
+  }
+
+  /** The kernel's time of the nearest line before this one; none before the kernel runs. */
+  #clockBefore(stage: PassedStage): number | null {
+    if (isLater("kernel", stage)) return null;
+    for (const raw of [...this.#sieve.linesBefore(40)].reverse()) {
+      const clock = textsOf(raw)
+        .map((text) => decodePrintk(text).clock)
+        .findLast((found) => found !== null);
+      if (clock !== undefined) return clock;
+    }
+    return this.#boot.clock;
+  }
+
+  #seekGoal(text: string, line: SievedLine): void {
+    if (this.#goalLine === null && matchesGoal(this.#options.goal, text)) this.#reachGoal(line, text);
+  }
+
+  #reachGoal(line: SievedLine, text: string): void {
+    this.#goalLine = line.number;
+    this.#options.onEvent?.({ type: "goal", line: line.number, timeMs: this.#timeOf(line), text });
+  }
+
+  #find(
+    rule: Rule,
+    match: RegExpExecArray,
+    where: {
+      readonly message: string;
+      readonly clock: number | null;
+      readonly copy: boolean;
+      readonly text: string;
+      readonly line: SievedLine;
+    },
+  ): void {
+    const { message, clock, copy, text, line } = where;
+    const boot = this.#boot;
+    if (clock !== null) {
+      const key = `${rule.id} ${clock} ${message}`;
+      // The very line again: an unfinished one that went on, or a copy by `dmesg`.
+      if (boot.told.has(key)) return;
+      boot.told.add(key);
+    }
+    const values = Object.fromEntries(
+      Object.entries(match.groups ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    );
+    const ofRule = boot.findings.filter((finding) => finding.rule === rule);
+    if (copy && ofRule.length > 0) return;
+    const active = this.#reader;
+    if (active?.finding.rule.kind === rule.kind && active.finding.rule !== rule && !active.reader.hasTrace) {
+      // "BUG: unable to handle…" and "Oops: 0002 [#1]" are the first lines of one report.
+      return;
+    }
+    const distinct = rule.gathers === true && Object.keys(values).length === 0;
+    const same = ofRule.find((finding) => (distinct ? finding.line === line.number : sameValues(finding.values, values)));
+    if (same !== undefined || ofRule.length >= FINDINGS_PER_RULE_MAX || boot.findings.length >= FINDINGS_MAX) {
+      const counted = same ?? ofRule.at(-1);
+      if (counted !== undefined && counted.lastLine !== line.number && counted.line !== line.number) {
+        counted.count += 1;
+        counted.lastLine = Math.max(counted.lastLine, line.number);
+      }
+      return;
+    }
+    this.#tell(rule, values, clock, text, line);
+  }
+
+  #tell(rule: Rule, values: Readonly<Record<string, string>>, clock: number | null, text: string, line: SievedLine): void {
+    const boot = this.#boot;
+    const before = this.#sieve.linesBefore(CONTEXT_LINES);
+    const cutHere = before.findLastIndex((raw) => /-{4,}\[ cut here \]-{4,}|={20,}/.test(raw));
+    const reader = rule.gathers === true ? new KernelReportReader() : undefined;
+    const finding: SeenFinding = {
+      rule,
+      line: line.number,
+      firstLine: rule.gathers === true && cutHere !== -1 ? line.number - (before.length - cutHere) : line.number,
+      lastLine: line.number,
+      timeMs: this.#timeOf(line),
+      clock: clock ?? this.#clockBefore(boot.reached ?? "firmware"),
+      reached: boot.reached,
+      text,
+      values,
+      before: before.flatMap(consoleTexts),
+      after: [],
+      get report() {
+        return reader?.report;
+      },
+      count: 1,
+    };
+    boot.findings.push(finding);
+    this.#contextFor.push(finding);
+    if (reader !== undefined) this.#reader = { reader, finding };
+    this.#options.onEvent?.({ type: "finding", seen: finding });
+  }
+
+  #readReport(message: string, number: number): void {
+    if (this.#reader === undefined || number === this.#reader.finding.line) return;
+    const { reader, finding } = this.#reader;
+    if (reader.read(message)) finding.lastLine = number;
+    if (reader.ended) this.#reader = undefined;
+  }
+
+  #addContext(number: number, texts: readonly string[]): void {
+    if (this.#contextFor.length === 0) return;
+    for (const finding of this.#contextFor)
+      if (finding.line < number) finding.after.push(...texts.slice(0, CONTEXT_LINES - finding.after.length));
+    this.#contextFor = this.#contextFor.filter(({ after, line }) => after.length < CONTEXT_LINES && number - line < 8);
+  }
+}
+
+function matchersFor({ goal, rules }: ScanOptions): Matchers {
+  const goalNeedles = goal.type === "text" ? [goal.text] : goal.type === "pattern" ? needlesOf(goal.pattern) : [];
+  return rules === undefined && goalNeedles.length === 0 ? standardMatchers() : createMatchers({ rules: rules ?? [], goalNeedles });
+}
+
+const everyOwner = ({ firstGraphics, graphics }: Matchers): readonly number[] =>
+  Array.from({ length: firstGraphics + graphics.length }, (_, owner) => owner);
+
+function sameValues(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
 }
 
 /** What stood on the screen, one text after the other, each with the kernel's messages parted from others'. */

@@ -1,7 +1,6 @@
 /** What a boot is asked to reach: `--until`. */
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { PASSED_STAGES, type PassedStage } from "../contract/verdict.ts";
-import { isLater } from "./console-scan.ts";
 
 export type Goal =
   | { readonly type: "stage"; readonly spec: string; readonly stage: PassedStage }
@@ -51,5 +50,5 @@ export function matchesGoal(goal: Goal, text: string): boolean {
 
 /** True when a boot that has come to `stage` has reached the goal. */
 export function stageMeetsGoal(goal: Goal, stage: PassedStage | undefined): boolean {
-  return goal.type === "stage" && stage !== undefined && (stage === goal.stage || isLater(stage, goal.stage));
+  return goal.type === "stage" && stage !== undefined && PASSED_STAGES.indexOf(stage) >= PASSED_STAGES.indexOf(goal.stage);
 }

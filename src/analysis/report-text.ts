@@ -1,40 +1,171 @@
-import type { Report } from "../contract/report.ts";
-import type { Ending, SessionAnalysis } from "../contract/session.ts";
+/** `report.txt`: what a good engineer would say after reading the log. All text of the guest's is made harmless for a terminal here. */
+import type { SessionAnalysis } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
+import { rootCause, type ToldFinding } from "./findings.ts";
+import type { SessionEvidence } from "./session-evidence.ts";
+import type { SessionReport } from "./session-report.ts";
 
-/** `report.txt`: what a good engineer would say after reading the log. */
-export function reportText(report: Report, summary: SessionAnalysis, ending: Ending | undefined): string {
-  const cause = report.findings.find((finding) => finding.cause);
-  const lines = [verdictLine(report, ending), ""];
-  if (ending !== undefined) lines.push(`Ended: ${printable(ending.detail)}`, "");
-  lines.push("Timeline");
-  for (const { stage, line, time_ms: timeMs } of report.stages) {
-    lines.push(
-      `  ${timeMs === null ? "       ?" : `${(timeMs / 1000).toFixed(3).padStart(8)} s`}  ${stage.padEnd(10)}  ${line === null ? "" : `line ${line}`}`.trimEnd(),
-    );
-  }
-  for (const finding of report.findings) {
-    lines.push(
-      "",
-      `${finding.severity.toUpperCase()} ${finding.id}${finding.line === null ? ` (${finding.source})` : ` at line ${finding.line}`}${finding.count > 1 ? `, ${finding.count} times` : ""}`,
-    );
-    lines.push(`  | ${printable(finding.text)}`, `  ${printable(finding.explanation)}`);
-  }
-  if (cause !== undefined) lines.push("", "What to try", `  1. ${printable(cause.hint)}`);
-  lines.push("", `Console output: ${summary.has_serial === 1 ? "yes" : "none"}.`);
-  return `${lines.join("\n")}\n`;
+const QUOTE_MAX = 200;
+const CALLS_SHOWN = 8;
+/** Of findings that did not decide, as many are told in full. */
+const OTHERS_SHOWN = 12;
+
+export function reportText(report: SessionReport, analysis: SessionAnalysis, evidence: SessionEvidence): string {
+  const sections = [
+    [verdictLine(report, evidence)],
+    ["Timeline", ...timeline(report, evidence)],
+    section("What went wrong", wrongs(report)),
+    section("Also seen", others(report)),
+    section("What to try", advice(report, analysis, evidence)),
+    ["What was recorded", ...recorded(report, analysis, evidence)],
+  ];
+  return `${sections
+    .filter(({ length }) => length > 0)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n")}\n`;
 }
 
+const section = (title: string, lines: readonly string[]): readonly string[] => (lines.length === 0 ? [] : [title, ...lines]);
+
 /** The verdict in one line: `FAILURE at kernel (domain kernel): …`. */
-export function verdictLine(report: Report, ending: Ending | undefined): string {
-  const cause = report.findings.find((finding) => finding.cause);
-  const head = report.boot_result.toUpperCase();
-  if (report.boot_result === "success") return `${head}: reached ${ending?.goal ?? "login"}`;
+export function verdictLine(report: SessionReport, { ending }: SessionEvidence): string {
+  const head = report.boot_result.toUpperCase().replace("_", " ");
+  const place = report.boot_stage_final === "unknown" ? "" : ` at ${report.boot_stage_final}`;
+  if (report.boot_result === "success") {
+    const wrongs = report.findings.filter(({ severity }) => severity !== "info").length;
+    const survived = wrongs === 0 ? "" : `, past ${wrongs} ${wrongs === 1 ? "finding" : "findings"} worth a look`;
+    return `${head}${place}: the boot reached its goal (${printable(ending?.goal ?? "login")})${survived}`;
+  }
   const domain = ["none", "unknown"].includes(report.failure_domain) ? "" : ` (domain ${report.failure_domain})`;
-  const why =
-    cause?.explanation ??
-    (report.boot_result === "no_serial"
-      ? "the console printed nothing, and nothing else tells how far it came"
-      : "the log ends without the goal and without a reason");
-  return `${head} at ${report.boot_stage_final}${domain}: ${printable(why)}`;
+  return `${head}${place}${domain}: ${reason(report, ending)}`;
+}
+
+function reason(report: SessionReport, ending: SessionEvidence["ending"]): string {
+  const cause = report.findings.find((finding) => finding.cause);
+  if (cause !== undefined) return printable(cause.explanation.replace(/\.$/, ""));
+  if (report.boot_result === "no_serial") return `the console printed nothing, and nothing else tells how far it came${endedBy(ending)}`;
+  const last = report.stages.at(-1);
+  const reached = last === undefined ? "the log shows no stage of a boot" : `the log ends after ${printable(last.program)}`;
+  return `${reached}, without its goal and without a reason${endedBy(ending)}`;
+}
+
+const endedBy = (ending: SessionEvidence["ending"]): string =>
+  ending === undefined ? "" : ` (${printable(ending.detail.replace(/\.$/, ""))})`;
+
+function timeline(report: SessionReport, { ending }: SessionEvidence): readonly string[] {
+  const rows = report.stages.map(({ stage, line, time_ms: timeMs, program, text, boot }) => {
+    const boots = report.boots > 1 ? `boot ${boot}  ` : "";
+    return `  ${time(timeMs)}  ${where(line)}  ${boots}${stage.padEnd(10)}  ${printable(program)}: ${quote(text, 100)}`;
+  });
+  if (rows.length === 0) rows.push("  no stage of a boot was seen");
+  if (ending !== undefined) rows.push(`  ${time(ending.duration_ms)}  ${"".padEnd(12)}  end: ${printable(ending.detail)}`);
+  return rows;
+}
+
+const time = (ms: number | null): string => (ms === null ? "          ?" : `${(ms / 1000).toFixed(3).padStart(9)} s`);
+const where = (line: number | null): string => (line === null ? "(no line)" : `line ${line}`).padEnd(12);
+const quote = (text: string, max: number = QUOTE_MAX): string => {
+  const harmless = printable(text.trim());
+  return harmless.length > max ? `${harmless.slice(0, max - 1)}…` : harmless;
+};
+
+/** The cause first, then what follows from it. */
+function wrongs({ findings, boot_result: result }: SessionReport): readonly string[] {
+  const cause = findings.findIndex((finding) => finding.cause);
+  if (cause === -1 || result === "success") return [];
+  const following = findings.flatMap((finding, index) =>
+    index !== cause && finding.consequence_of !== null && rootCause(findings, index) === cause ? [finding] : [],
+  );
+  return [...told(findings[cause]!, "the cause"), ...following.flatMap((finding) => told(finding, "follows from it"))];
+}
+
+function others({ findings, boot_result: result }: SessionReport): readonly string[] {
+  const cause = findings.findIndex((finding) => finding.cause);
+  const rest = findings.filter(
+    ({ severity }, index) =>
+      severity !== "info" && (result === "success" || (index !== cause && (cause === -1 || rootCause(findings, index) !== cause))),
+  );
+  const shown = rest.slice(0, OTHERS_SHOWN).flatMap((finding) => told(finding, undefined));
+  const infos = findings.filter(({ severity }) => severity === "info").length;
+  return [
+    ...shown,
+    ...(rest.length > OTHERS_SHOWN ? [`  and ${rest.length - OTHERS_SHOWN} more in report.json`] : []),
+    ...(infos > 0 ? [`  ${infos} ${infos === 1 ? "finding" : "findings"} of no weight in report.json`] : []),
+  ];
+}
+
+function told(finding: ToldFinding, role: string | undefined): readonly string[] {
+  const { severity, kind, line, source, count, context, report } = finding;
+  const place = line === null ? `from ${source === "screen" ? "the screen" : source}` : `at line ${line}`;
+  const times = count > 1 ? `, ${count} times` : "";
+  const lines = [`  ${severity} ${kind} ${place}${times}${role === undefined ? "" : ` (${role})`}: ${printable(finding.explanation)}`];
+  const before = line === null ? [] : context.before.slice(-1);
+  lines.push(...before.map((text) => `      ${"".padStart(7)} | ${quote(text)}`));
+  lines.push(`    > ${String(line ?? "").padStart(7)} | ${quote(finding.text)}`);
+  lines.push(...context.after.slice(0, 1).map((text) => `      ${"".padStart(7)} | ${quote(text)}`));
+  if (report === null) return lines;
+  const facts = [
+    report.function === null ? undefined : `in ${printable(report.function)}`,
+    report.process === null ? undefined : `process ${printable(report.process)}${report.pid === null ? "" : ` (pid ${report.pid})`}`,
+    report.kernel === null ? undefined : `kernel ${printable(report.kernel)}`,
+  ].filter((fact) => fact !== undefined);
+  if (facts.length > 0) lines.push(`      ${facts.join(", ")}`);
+  if (report.call_trace.length > 0) {
+    const calls = report.call_trace.slice(0, CALLS_SHOWN).map((call) => printable(call.replace(/\+0x.*?(?= \[|$)/, "")));
+    lines.push(`      called from ${calls.join(" < ")}${report.call_trace.length > CALLS_SHOWN ? " < …" : ""}`);
+  }
+  return lines;
+}
+
+/** The cause's advice, then that of what follows or stands beside it, each once; of a log without a cause, where to look. */
+function advice(report: SessionReport, analysis: SessionAnalysis, { ending }: SessionEvidence): readonly string[] {
+  const { findings } = report;
+  const cause = findings.find((finding) => finding.cause);
+  const weighty = findings.filter(({ severity }) => severity === "fatal" || severity === "error");
+  const hints = [...new Set([cause, ...weighty].flatMap((finding) => (finding === undefined ? [] : [finding.hint])))].slice(0, 4);
+  if (report.boot_result === "success") return [];
+  if (analysis.has_serial === 0) {
+    hints.push(
+      "A system that does not write to the serial console prints nothing here: add console=ttyS0 to its kernel's command line, or look at the screenshots.",
+    );
+  } else if (cause === undefined) {
+    hints.push("Look at the last lines of serial.log: what was started last is the first suspect.");
+    if (ending?.reason === "time_limit") hints.push("It may only have been slow: give it more time with --time-limit.");
+    if (report.boot_stage_final === "bootloader" || report.boot_stage_final === "kernel") {
+      hints.push("If the kernel says nothing, add console=ttyS0 (and earlyprintk=ttyS0) to its command line, and take `quiet` away.");
+    }
+  }
+  return hints.map((hint, index) => `  ${index + 1}. ${printable(hint)}`);
+}
+
+function recorded(
+  report: SessionReport,
+  analysis: SessionAnalysis,
+  { ending, screen, firmwareLog, qemuErrors, times }: SessionEvidence,
+): readonly string[] {
+  const { rule, lines } = report.decided_by;
+  const rows = [
+    `  console      ${analysis.has_serial === 0 ? "printed nothing" : `${report.boots === 1 ? "one boot" : `${report.boots} boots`}${times.offsets.length > 0 ? ", with times of arrival" : ", times by the kernel's own clock"}`}`,
+    `  verdict      by rule ${rule}${lines.length === 0 ? "" : ` on line ${lines.join(", ")}`} (docs/verdict.md)`,
+  ];
+  if (ending !== undefined) {
+    const machine = [ending.firmware, ending.accelerator].filter((fact) => fact !== null).join(", ");
+    rows.push(`  machine      ${machine === "" ? "QEMU did not run" : machine}${ending.resets > 0 ? `, ${ending.resets} resets` : ""}`);
+    if (ending.screen !== "") rows.push(`  screen       ${printable(ending.screen)}${ending.screen_drawn === 0 ? ", blank" : ""}`);
+  }
+  if (screen.trim() !== "") {
+    rows.push(
+      "  screen text",
+      ...screen
+        .split("\n")
+        .filter((line) => line.trim() !== "")
+        .slice(-8)
+        .map((line) => `    | ${quote(line, 100)}`),
+    );
+  }
+  if (firmwareLog.trim() !== "") rows.push(`  firmware.log ${firmwareLog.trim().split("\n").length} lines`);
+  if (qemuErrors.trim() !== "") rows.push(`  qemu.stderr  ${quote(qemuErrors.trim().split("\n").at(-1)!)}`);
+  if (analysis.graphics_drivers !== "")
+    rows.push(`  graphics     ${printable(analysis.graphics_drivers)} ${printable(analysis.graphics_resolution)}`.trimEnd());
+  return rows;
 }

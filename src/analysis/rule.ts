@@ -10,9 +10,12 @@ export interface StageMark {
   readonly stage: PassedStage;
   /** Who prints it: "GRUB", "systemd". */
   readonly program: string;
-  /** Tried on a console line's text without escape sequences and printk prefix. */
+  /**
+   * Tried on a console line's text without escape sequences, trailing blanks and printk prefix. Must not end in `$` where a line
+   * that goes on means something else: the live watch sees unfinished lines.
+   */
   readonly pattern: RegExp;
-  /** The line is the first that this program prints: where a later stage had been reached already, another boot begins. */
+  /** The line is the first that this program prints, once a boot. Where the boot had come further already, another one begins. */
   readonly begins?: boolean;
   /** Lines in the form that the program prints, composed for the test. */
   readonly matches: readonly string[];
@@ -24,19 +27,24 @@ export interface StageMark {
 export interface Rule {
   readonly id: string;
   readonly kind: FindingKind;
+  /** At its worst: a finding that the boot gets past is lowered to `survived`. */
   readonly severity: Severity;
-  /** Where such a thing happens; "reached" is the last stage seen before the line. */
+  /** What a fatal finding, or one that only counts while it lasts, becomes when the boot went on all the same. Default: `error`. */
+  readonly survived?: Severity;
+  /** Where such a thing happens; "reached": the last stage seen before the line. */
   readonly stage: BootStage | "reached";
   readonly domain: FailureDomain;
-  /** As for a mark. Named groups fill the `{name}` of the explanation and the hint. */
+  /** As for a mark. Named groups fill the `{name}` of explanation and hint and tell one finding of this rule from another. */
   readonly pattern: RegExp;
-  /** Says that the pattern's line is harmless after all. */
+  /** The pattern's line is harmless after all where this fits too. */
   readonly except?: RegExp;
-  /** True: with this line the goal is out of reach, whatever follows. */
+  /** With this line the goal is out of reach, whatever follows in this boot. */
   readonly ends?: boolean;
-  /** Findings of these kinds shortly before it are its cause. */
+  /** The program waits here. Says nothing unless it is the last thing that the boot did. */
+  readonly waits?: boolean;
+  /** Findings of these kinds before it, in the same boot, are its cause. */
   readonly follows?: readonly FindingKind[];
-  /** One report over many lines: function, process and call trace are gathered from those that follow. */
+  /** The first of many lines: function, process and call trace are gathered from those that follow. */
   readonly gathers?: boolean;
   readonly explanation: string;
   readonly hint: string;

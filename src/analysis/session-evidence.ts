@@ -16,6 +16,16 @@ export interface SessionEvidence {
   readonly hasTrace: boolean;
 }
 
+/** A console log without anything beside it. */
+export const NO_EVIDENCE: SessionEvidence = {
+  ending: undefined,
+  times: { offsets: [], times: [] },
+  screen: "",
+  firmwareLog: "",
+  qemuErrors: "",
+  hasTrace: false,
+};
+
 /** Of each text file no more than this is read: they are small unless something is wrong. */
 const TEXT_BYTES_MAX = 4 * 1024 * 1024;
 

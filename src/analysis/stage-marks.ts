@@ -28,6 +28,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "firmware",
     program: "iPXE",
     pattern: /^iPXE \(https?:\/\/ipxe\.org\) [0-9a-f]{2}:/i,
+    begins: true,
     matches: ["iPXE (http://ipxe.org) 00:03.0 CA00 PCI2.10 PnP PMM+7EFC6A30+7EF06A30 CA00"],
     ignores: ["iPXE 1.21.1 -- Open Source Network Boot Firmware"],
   },
@@ -37,6 +38,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     program: "UEFI",
     pattern:
       /BdsDxe: (?:loading|starting|failed|No bootable)|^UEFI Interactive Shell v|^Loading (?:PEIM|driver) at 0x|^\[Bds\]|^UEFI firmware \(version /,
+    begins: true,
     matches: [
       'BdsDxe: loading Boot0001 "UEFI QEMU DVD-ROM QM00001 " from PciRoot(0x0)/Pci(0x1F,0x2)/Sata(0x0,0xFFFF,0x0)',
       "UEFI Interactive Shell v2.2",
@@ -48,6 +50,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "firmware",
     program: "coreboot",
     pattern: /\bcoreboot-\S+ .*\b(?:bootblock|verstage|romstage|ramstage|postcar)\b.* starting/,
+    begins: true,
     matches: ["coreboot-4.20 Thu Jan  1 00:00:00 UTC 1970 x86_32 bootblock starting (log level: 7)..."],
     ignores: ["coreboot table at 0x7fffd000"],
   },
@@ -56,6 +59,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "firmware",
     program: "board firmware",
     pattern: /^U-Boot (?:SPL|TPL) \d|^OpenSBI v\d|^(?:NOTICE|INFO): {1,4}BL(?:1|2|31|33)\b|^Starting depthcharge on /,
+    begins: true,
     matches: ["U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "OpenSBI v1.3", "NOTICE:  BL31: v2.9(release):v2.9.0"],
     ignores: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)"],
   },
@@ -67,6 +71,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     program: "GRUB",
     pattern:
       /^GRUB loading|^ ?Welcome to GRUB!|\bGNU GRUB +version \d|will be executed automatically in \d+ ?s\.|^ *Booting (?:`|a command list)|^Loading Linux \S+ \.\.\.|^Loading initial ramdisk \.\.\.|^grub(?: rescue)?>|^GRUB version \d/,
+    begins: true,
     matches: [
       "Welcome to GRUB!",
       "                             GNU GRUB  version 2.06",
@@ -81,6 +86,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "bootloader",
     program: "syslinux",
     pattern: /^(?:SYS|ISO|PXE|EXT)LINUX \d+\.\d+ |^Loading \S+\.{3} ?(?:ok|ready)\b|^boot: /,
+    begins: true,
     matches: [
       "ISOLINUX 6.04 20200816 ETCD Copyright (C) 1994-2015 H. Peter Anvin et al",
       "SYSLINUX 6.04 EDD 6.04-pre2",
@@ -109,6 +115,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "bootloader",
     program: "U-Boot",
     pattern: /^U-Boot \d{4}\.\d\d|^Hit any key to stop autoboot: |^Starting kernel \.\.\.|^## (?:Booting kernel|Loading kernel) from /,
+    begins: true,
     matches: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "Hit any key to stop autoboot:  3", "Starting kernel ..."],
     ignores: ["U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "Starting kernel event tracing"],
   },
@@ -117,6 +124,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "bootloader",
     program: "BSD loader",
     pattern: /^FreeBSD\/\S+ (?:EFI|bootstrap|EFI bootstrap) loader, Revision |^>> (?:OpenBSD|NetBSD)\/\S+ .*(?:BOOT|Boot)/,
+    begins: true,
     matches: ["FreeBSD/amd64 EFI loader, Revision 3.0", ">> OpenBSD/amd64 BOOT 3.65", ">> NetBSD/x86 BIOS Boot, Revision 5.11"],
     ignores: ["FreeBSD/amd64 (host) (ttyu0)"],
   },

@@ -1,30 +1,32 @@
 /**
- * The verdict, a pure function of what was seen and of how the boot ended. The rules are tried in order, the first that
- * fits decides; `docs/verdict.md` says the same for a person who checks one by hand.
+ * The verdict: a pure function of what was seen and of how the boot ended. Rules are tried in order and the first that fits
+ * decides. `docs/verdict.md` says the same in words, so that a person can check one by hand.
  */
 import type { Ending } from "../contract/session.ts";
-import type { BootResult, BootStage, FailureDomain, FindingKind, PassedStage, Severity } from "../contract/verdict.ts";
+import type { BootResult, BootStage, FailureDomain, FindingKind, PassedStage } from "../contract/verdict.ts";
+import { rootCause, type ToldFinding } from "./findings.ts";
 
-/** A finding as far as the verdict looks at it. */
-export interface JudgedFinding {
-  readonly id: string;
-  readonly kind: FindingKind;
-  readonly severity: Severity;
-  readonly stage: BootStage;
-  readonly domain: FailureDomain;
+export interface ReachedStage {
+  readonly stage: PassedStage;
+  /** Null where screen or firmware.log show it. */
   readonly line: number | null;
+  readonly boot: number;
 }
 
 export interface Evidence {
-  /** Of the boot that is judged: the last one in the log. In order. */
-  readonly stages: readonly { readonly stage: PassedStage; readonly line: number | null }[];
-  readonly findings: readonly JudgedFinding[];
-  /** The goal was seen in the log (a log without an `Ending`: the stage login). */
+  readonly stages: readonly ReachedStage[];
+  readonly findings: readonly ToldFinding[];
+  /** Number of the last boot in the log. */
+  readonly lastBoot: number;
+  /** Where the log shows what the boot was to reach. Null: not in the log. */
   readonly goalLine: number | null;
+  /** The goal was seen: in the log, on the screen, or by the recorder. */
   readonly goalReached: boolean;
+  /** Line of the last prompt in the log; 0 without one. */
+  readonly promptLine: number;
   readonly ending: Ending | undefined;
   /** The console printed something that can be read. */
-  readonly hasSerial: boolean;
+  readonly hasText: boolean;
 }
 
 export interface Verdict {
@@ -33,62 +35,99 @@ export interface Verdict {
   readonly domain: FailureDomain;
   /** Number and name of the rule that decided. */
   readonly rule: string;
-  /** Lines of serial.log that it rests on. */
+  /** Lines of serial.log that it rests on, ascending. */
   readonly lines: readonly number[];
-  /** Index in `findings`. */
+  /** Index in `findings` of the cause. */
   readonly cause: number | undefined;
+}
+
+interface Decision {
+  readonly result: BootResult;
+  /** Index of the finding that it rests on. */
+  readonly finding?: number;
 }
 
 interface VerdictRule {
   readonly id: string;
-  readonly decide: (evidence: Evidence) => { readonly result: BootResult; readonly cause?: number } | undefined;
+  readonly decide: (evidence: Evidence) => Decision | undefined;
 }
 
+/** Kinds by which a kernel, or the first process with it, stops for good. */
+const KERNEL_STOPS: readonly FindingKind[] = ["panic", "init_died", "no_init", "no_root", "oom"];
+
 export const VERDICT_RULES: readonly VerdictRule[] = [
-  { id: "1-goal-reached", decide: ({ goalReached }) => (goalReached ? { result: "success" } : undefined) },
   {
-    id: "2-fatal-finding",
+    id: "1-stopped-after-goal",
+    decide: ({ goalReached, goalLine, ending, findings, promptLine }) => {
+      if (!goalReached || goalLine === null || ending?.goal_reached === true) return undefined;
+      const finding = findings.findIndex(
+        ({ kind, severity, line }) =>
+          severity === "fatal" && KERNEL_STOPS.includes(kind) && line !== null && line > goalLine && line > promptLine,
+      );
+      return finding === -1 ? undefined : { result: "failure", finding };
+    },
+  },
+  { id: "2-goal-reached", decide: ({ goalReached }) => (goalReached ? { result: "success" } : undefined) },
+  {
+    id: "3-fatal-finding",
+    decide: ({ findings, lastBoot }) => {
+      const finding = findings.findIndex(({ severity, kind, boot }) => severity === "fatal" && kind !== "hang" && boot === lastBoot);
+      return finding === -1 ? undefined : { result: "failure", finding };
+    },
+  },
+  {
+    id: "4-earlier-boot-failed",
     decide: ({ findings }) => {
-      const cause = findings.findIndex(({ severity, kind }) => severity === "fatal" && kind !== "hang");
-      return cause === -1 ? undefined : { result: "failure", cause };
+      const finding = findings.findLastIndex(({ severity, kind }) => severity === "fatal" && kind !== "hang");
+      return finding === -1 ? undefined : { result: "failure", finding };
     },
   },
   {
-    id: "3-machine-failed",
-    decide: ({ ending, findings }) => {
-      if (ending === undefined || !["internal_error", "qemu_died", "guest_panic", "reset_loop"].includes(ending.reason)) return undefined;
-      const cause = findings.findIndex(({ kind }) => ["kvm_error", "qemu_error", "panic", "reset_loop"].includes(kind));
-      return cause === -1 ? { result: "failure" } : { result: "failure", cause };
-    },
+    id: "5-silent-console",
+    decide: ({ hasText, stages }) => (hasText || stages.some(({ stage }) => stage !== "firmware") ? undefined : { result: "no_serial" }),
   },
   {
-    id: "4-silent-console",
-    decide: ({ hasSerial, stages }) =>
-      hasSerial || stages.some(({ stage }) => stage !== "firmware") ? undefined : { result: "no_serial" },
+    id: "6-ends-in-error",
+    decide: ({ findings, lastBoot }) => {
+      const finding = findings.findLastIndex(({ severity, kind, boot }) => severity === "error" && kind !== "hang" && boot === lastBoot);
+      return finding === -1 ? undefined : { result: "incomplete", finding };
+    },
   },
-  { id: "5-no-evidence", decide: () => ({ result: "incomplete" }) },
+  { id: "7-no-evidence", decide: () => ({ result: "incomplete" }) },
 ];
 
 export function decideVerdict(evidence: Evidence): Verdict {
   for (const { id, decide } of VERDICT_RULES) {
     const decision = decide(evidence);
     if (decision === undefined) continue;
-    const cause = decision.cause === undefined ? undefined : evidence.findings[decision.cause];
-    const line = decision.result === "success" ? evidence.goalLine : (cause?.line ?? null);
+    const { findings } = evidence;
+    const cause = decision.finding === undefined ? undefined : rootCause(findings, decision.finding);
+    const lines =
+      decision.result === "success"
+        ? [evidence.goalLine]
+        : [cause, decision.finding].map((index) => (index === undefined ? null : findings[index]!.line));
     return {
       result: decision.result,
-      stage: finalStage(evidence),
-      domain: decision.result === "success" ? "none" : (cause?.domain ?? (decision.result === "no_serial" ? "none" : "unknown")),
+      stage: finalStage(evidence, decision),
+      domain: domainOf(decision, cause === undefined ? undefined : findings[cause]),
       rule: id,
-      lines: line === null ? [] : [line],
-      cause: decision.cause,
+      lines: [...new Set(lines.filter((line) => line !== null))].sort((a, b) => a - b),
+      cause,
     };
   }
   throw new Error("the last rule decides everything");
 }
 
-function finalStage({ stages, findings }: Evidence): BootStage {
-  const last = stages.at(-1);
+function domainOf({ result }: Decision, cause: ToldFinding | undefined): FailureDomain {
+  if (result === "success" || (result === "no_serial" && cause === undefined)) return "none";
+  return cause?.domain ?? "unknown";
+}
+
+/** The furthest stage of the boot that decided: the one that failed, or the last; of a success the one that reached the goal. */
+function finalStage({ stages, findings, lastBoot, goalLine }: Evidence, { result, finding }: Decision): BootStage {
+  const atGoal = stages.find(({ line }) => line !== null && goalLine !== null && line >= goalLine)?.boot ?? lastBoot;
+  const boot = result === "success" ? atGoal : finding === undefined ? lastBoot : findings[finding]!.boot;
+  const last = stages.findLast((stage) => stage.boot === boot);
   if (last !== undefined) return last.stage;
   return findings.some(({ severity }) => severity === "error" || severity === "fatal") ? "error" : "unknown";
 }

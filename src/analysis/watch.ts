@@ -1,7 +1,7 @@
 /** Reads a guest's console while it runs, for whoever waits for a stage, an end or the goal. */
 import type { FindingKind, PassedStage, Severity } from "../contract/verdict.ts";
-import { ConsoleScan, type ScanEvent, textsOf } from "./console-scan.ts";
-import { createGoal, type Goal, matchesGoal, STANDARD_GOAL, stageMeetsGoal } from "./goal.ts";
+import { ConsoleScan, type ScanEvent } from "./console-scan.ts";
+import { createGoal, type Goal, STANDARD_GOAL } from "./goal.ts";
 
 export type ConsoleEvent =
   | { readonly type: "stage"; readonly stage: PassedStage; readonly line: number; readonly timeMs: number; readonly text: string }
@@ -24,37 +24,27 @@ export interface ConsoleWatch {
   push(bytes: Uint8Array, timeMs: number): readonly ConsoleEvent[];
   /** The last line with something on it, without escape sequences. Not made harmless. */
   readonly lastLine: string;
-  /** The furthest stage so far. */
+  /** The furthest stage of the boot that is going on. */
   readonly stage: PassedStage | undefined;
   /** True once a `goal` event was given. */
   readonly goalReached: boolean;
 }
-
-/** A line that grows beyond this is judged by its first part, and what is over is left out. */
-const LINE_BYTES_MAX = 64 * 1024;
-const LF = 0x0a;
 
 export function createConsoleWatch(options: { readonly goal?: Goal } = {}): ConsoleWatch {
   return new Watch(options.goal ?? createGoal(STANDARD_GOAL));
 }
 
 class Watch implements ConsoleWatch {
-  readonly #goal: Goal;
-  readonly #scan = new ConsoleScan();
-  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  #line = 1;
-  /** Bytes of the unfinished line. */
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
-  #lastLine = "";
-  #goalReached = false;
+  readonly #scan: ConsoleScan;
+  #events: ConsoleEvent[] = [];
+  #timeMs = 0;
 
   constructor(goal: Goal) {
-    this.#goal = goal;
+    this.#scan = new ConsoleScan({ goal, onEvent: (event) => this.#events.push(toEvent(event, this.#timeMs)) });
   }
 
   get lastLine(): string {
-    return this.#lastLine;
+    return this.#scan.lastText();
   }
 
   get stage(): PassedStage | undefined {
@@ -62,51 +52,20 @@ class Watch implements ConsoleWatch {
   }
 
   get goalReached(): boolean {
-    return this.#goalReached;
+    return this.#scan.goalLine !== null;
   }
 
   push(bytes: Uint8Array, timeMs: number): readonly ConsoleEvent[] {
-    const events: ConsoleEvent[] = [];
-    let from = 0;
-    for (let lf = bytes.indexOf(LF); lf !== -1; lf = bytes.indexOf(LF, from)) {
-      this.#keep(bytes.subarray(from, lf));
-      this.#read(timeMs, events);
-      this.#pending = [];
-      this.#pendingBytes = 0;
-      this.#line += 1;
-      from = lf + 1;
-    }
-    if (from < bytes.length) {
-      this.#keep(bytes.subarray(from));
-      this.#read(timeMs, events);
-    }
-    return events;
-  }
-
-  #keep(bytes: Uint8Array): void {
-    const kept = bytes.subarray(0, LINE_BYTES_MAX - this.#pendingBytes);
-    if (kept.length === 0) return;
-    this.#pending.push(kept.slice());
-    this.#pendingBytes += kept.length;
-  }
-
-  #read(timeMs: number, events: ConsoleEvent[]): void {
-    const raw = this.#decoder.decode(this.#pending.length === 1 ? this.#pending[0] : Buffer.concat(this.#pending));
-    const texts = textsOf(raw);
-    this.#lastLine = texts.at(-1) ?? this.#lastLine;
-    for (const event of this.#scan.line(this.#line, raw, timeMs)) events.push(toEvent(event, timeMs));
-    const text = this.#goalReached ? undefined : this.#goalIn(texts);
-    if (text === undefined) return;
-    this.#goalReached = true;
-    events.push({ type: "goal", line: this.#line, timeMs, text });
-  }
-
-  #goalIn(texts: readonly string[]): string | undefined {
-    return stageMeetsGoal(this.#goal, this.#scan.reached) ? (texts.at(-1) ?? "") : texts.find((text) => matchesGoal(this.#goal, text));
+    this.#events = [];
+    this.#timeMs = timeMs;
+    this.#scan.push(bytes, timeMs);
+    this.#scan.peek();
+    return this.#events;
   }
 }
 
 function toEvent(event: ScanEvent, timeMs: number): ConsoleEvent {
+  if (event.type === "goal") return { type: "goal", line: event.line, timeMs, text: event.text };
   const { line, text } = event.seen;
   if (event.type === "stage") return { type: "stage", stage: event.seen.stage, line, timeMs, text };
   const { id, kind, severity, ends = false } = event.seen.rule;

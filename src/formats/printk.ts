@@ -9,6 +9,8 @@ export interface PrintkLine {
   readonly message: string;
   /** Seconds by the kernel's own clock, or null where no such prefix stood there. */
   readonly clock: number | null;
+  /** dmesg printed it again: `kern  :alert : …`. */
+  readonly copy: boolean;
 }
 
 /** Sticky, tried in turn until none fits. The first group of a pattern, if it has one, is the kernel's clock. */
@@ -25,13 +27,16 @@ const PREFIXES: readonly RegExp[] = [
   /** Syslog's copy of the kernel's messages. */
   /(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d (?:[\w.:-]{1,64} )?kernel: ?/y,
   /\(XEN\) /y,
-  /** dmesg --decode: `kern  :alert : `. */
   /(?:kern|user|daemon|syslog) {0,4}: ?(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: /y,
 ];
+
+/** dmesg --decode: `kern  :alert : `. */
+const COPY = PREFIXES.at(-1)!;
 
 export function decodePrintk(line: string): PrintkLine {
   let at = 0;
   let clock: number | null = null;
+  let copy = false;
   for (let found = true; found && at < line.length; ) {
     found = false;
     for (const prefix of PREFIXES) {
@@ -39,11 +44,12 @@ export function decodePrintk(line: string): PrintkLine {
       const match = prefix.exec(line);
       if (match === null) continue;
       clock = match[1] === undefined ? clock : Number(match[1]);
+      copy ||= prefix === COPY;
       at += match[0].length;
       found = true;
     }
   }
-  return { message: at === 0 ? line : line.slice(at), clock };
+  return { message: at === 0 ? line : line.slice(at), clock, copy };
 }
 
 /** printk's time in the midst of a line: the kernel's message broke into another program's. */

@@ -1,0 +1,128 @@
+/**
+ * What was seen becomes findings: how bad each is in the light of what came after it, and which follows from which.
+ */
+import type { Finding } from "../contract/report.ts";
+import type { BootStage, FindingSource, Severity } from "../contract/verdict.ts";
+import { type Boot, isLater, type SeenFinding } from "./console-scan.ts";
+import type { Rule } from "./rule.ts";
+
+/** A finding as `report.json` has it; what is ours comes after the contract's fields. */
+export interface ToldFinding extends Finding {
+  /** Of the boots in the log, from 1. */
+  readonly boot: number;
+  /** Lines from the first to the last of its report; null for other sources than the serial console. */
+  readonly first_line: number | null;
+  readonly last_line: number | null;
+  readonly time_ms: number | null;
+  /** Index in `findings` of the one that it follows from. */
+  readonly consequence_of: number | null;
+  readonly context: { readonly before: readonly string[]; readonly after: readonly string[] };
+  readonly report: {
+    readonly function: string | null;
+    readonly process: string | null;
+    readonly pid: number | null;
+    readonly cpu: number | null;
+    readonly kernel: string | null;
+    readonly call_trace: readonly string[];
+  } | null;
+}
+
+/** A finding with its boot, before it is judged. */
+export interface Noted {
+  readonly seen: SeenFinding;
+  readonly boot: Boot;
+  readonly bootNumber: number;
+  readonly source: FindingSource;
+}
+
+/** A cause stands at most this many lines before what it brings about. */
+const CAUSE_REACHES_LINES = 2000;
+
+/** `noted` in order of appearance. */
+export function tellFindings(noted: readonly Noted[]): readonly ToldFinding[] {
+  return noted.map((note, index) => ({
+    id: note.seen.rule.id,
+    kind: note.seen.rule.kind,
+    severity: severityOf(note),
+    stage: stageOf(note.seen),
+    domain: note.seen.rule.domain,
+    source: note.source,
+    line: note.source === "serial" ? note.seen.line : null,
+    text: note.seen.text,
+    explanation: filled(note.seen.rule.explanation, note.seen.values),
+    hint: filled(note.seen.rule.hint, note.seen.values),
+    count: note.seen.count,
+    cause: false,
+    boot: note.bootNumber,
+    first_line: note.source === "serial" ? note.seen.firstLine : null,
+    last_line: note.source === "serial" ? note.seen.lastLine : null,
+    time_ms: note.seen.timeMs ?? millis(note.seen.clock),
+    consequence_of: causeOf(note, index, noted),
+    context: { before: note.seen.before, after: note.seen.after },
+    report: reportOf(note.seen),
+  }));
+}
+
+export const millis = (clock: number | null): number | null => (clock === null ? null : Math.round(clock * 1000));
+
+function severityOf({ seen, boot }: Noted): Severity {
+  const { rule } = seen;
+  if (!wentOn(seen, boot)) return rule.severity;
+  if (rule.survived !== undefined) return rule.survived;
+  return rule.severity === "fatal" ? "error" : rule.severity;
+}
+
+/** True where the boot got further after this: to a later stage, or to a prompt. */
+function wentOn({ line, rule }: SeenFinding, boot: Boot): boolean {
+  if (boot.promptLine > line) return true;
+  if (rule.ends === true && rule.stage === "reached") return false;
+  return boot.stages.some((stage) => stage.line > line && (rule.stage === "reached" || isLaterBootStage(stage.stage, rule.stage)));
+}
+
+const isLaterBootStage = (stage: Boot["stages"][number]["stage"], than: BootStage): boolean =>
+  than === "error" || than === "unknown" || isLater(stage, than);
+
+function stageOf({ rule, reached }: SeenFinding): BootStage {
+  return rule.stage === "reached" ? (reached ?? "unknown") : rule.stage;
+}
+
+/** The nearest finding before it, in its boot, of a kind that its rule names; two reports on one line follow from one another too. */
+function causeOf({ seen, boot }: Noted, index: number, noted: readonly Noted[]): number | null {
+  const kinds = seen.rule.follows;
+  if (kinds === undefined) return null;
+  for (let at = index - 1; at >= 0; at -= 1) {
+    const other = noted[at]!;
+    if (other.boot !== boot || other.seen.line < seen.line - CAUSE_REACHES_LINES) continue;
+    if (kinds.includes(other.seen.rule.kind) && canCause(other.seen.rule)) return at;
+  }
+  return null;
+}
+
+const canCause = ({ severity, kind }: Rule): boolean => severity !== "info" || kind === "user_crash";
+
+function reportOf({ report, rule }: SeenFinding): ToldFinding["report"] {
+  if (report === undefined || rule.gathers !== true) return null;
+  const { callTrace, ...rest } = report;
+  return { ...rest, call_trace: callTrace };
+}
+
+/** Groups that the line did not have leave nothing behind, nor blanks before a full stop. */
+export const filled = (sentence: string, values: Readonly<Record<string, string>>): string =>
+  sentence
+    .replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "")
+    .replace(/ \((?:exit code|error)? ?\)/g, "")
+    .replace(/ +([.,:;])(?= |$)/g, "$1")
+    .replace(/:\.$/, ".")
+    .replace(/: ?$/, ".")
+    .trim();
+
+/** The finding from which `index` follows in the end. */
+export function rootCause(findings: readonly ToldFinding[], index: number): number {
+  let at = index;
+  for (let steps = 0; steps < findings.length; steps += 1) {
+    const next = findings[at]!.consequence_of;
+    if (next === null) return at;
+    at = next;
+  }
+  return at;
+}

@@ -1,0 +1,53 @@
+import { type Automaton, buildAutomaton, type Needle } from "./automaton.ts";
+import { GRAPHICS_MARKS, type GraphicsMark } from "./graphics.ts";
+import { needlesOf } from "./needles.ts";
+import type { Rule, StageMark } from "./rule.ts";
+import { RULES } from "./rules.ts";
+import { STAGE_MARKS } from "./stage-marks.ts";
+
+/** All that lines are tried on, in one list, and the automaton that says which of it a line needs to be tried on. */
+export interface Matchers {
+  readonly marks: readonly StageMark[];
+  readonly rules: readonly Rule[];
+  readonly graphics: readonly GraphicsMark[];
+  /** Owners: marks first, then rules, graphics marks, the goal. */
+  readonly automaton: Automaton;
+  readonly firstRule: number;
+  readonly firstGraphics: number;
+  readonly goalOwner: number;
+  /** Escape sequences written out as text ("^[[0m"): words may be broken, so such a line is tried on everything. */
+  readonly caretOwner: number;
+  /** Rules (a person's own) and goals whose pattern names no text: tried on every line. */
+  readonly always: readonly number[];
+}
+
+export function createMatchers(options: { readonly rules?: readonly Rule[]; readonly goalNeedles?: readonly string[] } = {}): Matchers {
+  const marks = STAGE_MARKS;
+  const graphics = GRAPHICS_MARKS;
+  const rules = [...(options.rules ?? []), ...RULES];
+  const patterns = [...marks, ...rules, ...graphics].map(({ pattern }) => needlesOf(pattern));
+  const goalOwner = patterns.length;
+  const caretOwner = goalOwner + 1;
+  const needles: Needle[] = patterns.flatMap((texts, owner) => texts.map((text) => ({ text, owner })));
+  for (const text of options.goalNeedles ?? []) needles.push({ text, owner: goalOwner });
+  for (const text of ["^[[", "#033["]) needles.push({ text, owner: caretOwner });
+  return {
+    marks,
+    rules,
+    graphics,
+    automaton: buildAutomaton(needles),
+    firstRule: marks.length,
+    firstGraphics: marks.length + rules.length,
+    goalOwner,
+    caretOwner,
+    always: patterns.flatMap((texts, owner) => (texts.length === 0 ? [owner] : [])),
+  };
+}
+
+let standard: Matchers | undefined;
+
+/** The program's own tables, built once. */
+export function standardMatchers(): Matchers {
+  standard ??= createMatchers();
+  return standard;
+}

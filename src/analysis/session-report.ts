@@ -1,0 +1,20 @@
+import type { Report, StageReached } from "../contract/report.ts";
+import type { ToldFinding } from "./findings.ts";
+
+/** A stage as `report.json` has it; what is ours comes after the contract's fields. */
+export interface ReportedStage extends StageReached {
+  /** Of the boots in the log, from 1. */
+  readonly boot: number;
+  readonly program: string;
+  readonly text: string;
+}
+
+/** `report.json`, whole. */
+export interface SessionReport extends Report {
+  readonly stages: ReportedStage[];
+  readonly findings: ToldFinding[];
+  /** The rule of the verdict that decided (`docs/verdict.md`), and the lines of serial.log that it rests on. */
+  readonly decided_by: { readonly rule: string; readonly lines: readonly number[] };
+  /** Boots in the log. */
+  readonly boots: number;
+}

@@ -1,0 +1,201 @@
+/**
+ * The first look at a console's bytes: which lines can matter at all. Bytes go through one automaton that holds the literal
+ * texts of every pattern; a line that it stops at is handed on with the list of who asked for it. The other lines, nearly all,
+ * are never made into strings.
+ *
+ * Memory does not grow with the log: a line beyond 64 KiB is handed on in pieces that bear the same number.
+ */
+import type { Automaton } from "./automaton.ts";
+
+/** A line as handed on. The bytes are the sieve's own and only good until the call returns. */
+export interface SievedLine {
+  /** From 1, counted at LF. */
+  readonly number: number;
+  /** Of its last byte (or of its LF), from the start of the console. */
+  readonly endOffset: number;
+  readonly bytes: Buffer;
+  /** Whose needles it holds; empty where every line was wanted. */
+  readonly owners: readonly number[];
+  /** No LF yet: the line may come again, longer. */
+  readonly unfinished: boolean;
+}
+
+const LF = 0x0a;
+const BLOCK_BYTES = 64 * 1024;
+/** Bytes before the current line that `linesBefore` can still see. */
+const HISTORY_BYTES = 8 * 1024;
+
+/** Inside an escape sequence (ECMA-48, 5.3 and 5.4). */
+const ESCAPE = { none: 0, begun: 1, control: 2, string: 3, stringEnd: 4 } as const;
+
+export class Sieve {
+  readonly #automaton: Automaton;
+  readonly #onLine: (line: SievedLine) => void;
+  /** True: every line is handed on, also those without a needle. */
+  wantAll = false;
+  #buffer = Buffer.alloc(0);
+  /** Bytes of `#buffer` in use. */
+  #filled = 0;
+  /** Where the current line, or the current piece of it, begins in `#buffer`. */
+  #lineStart = 0;
+  /** Offset of `#buffer[0]` in the console. */
+  #base = 0;
+  #number = 1;
+  #state: number;
+  #escape: number = ESCAPE.none;
+  #owners: number[] = [];
+
+  constructor(automaton: Automaton, onLine: (line: SievedLine) => void) {
+    this.#automaton = automaton;
+    this.#onLine = onLine;
+    this.#state = automaton.start;
+  }
+
+  push(chunk: Uint8Array): void {
+    for (let from = 0; from < chunk.length; from += BLOCK_BYTES) this.#block(chunk.subarray(from, from + BLOCK_BYTES));
+  }
+
+  /** Hands on the unfinished line, if it holds a needle (or every line is wanted). */
+  peek(): void {
+    if (this.#filled > this.#lineStart && (this.wantAll || this.#owners.length > 0)) this.#handOn(this.#filled, true);
+  }
+
+  /** No more bytes: the last line is finished without a LF. */
+  end(): void {
+    if (this.#filled > this.#lineStart) this.#finish(this.#filled);
+  }
+
+  /** Raw lines before the current one, the nearest last; as many as are still remembered, at most `count`. */
+  linesBefore(count: number): readonly string[] {
+    const lines: string[] = [];
+    let end = this.#lineStart - 1;
+    while (lines.length < count && end >= 0 && this.#buffer[end] === LF) {
+      const start = end === 0 ? 0 : this.#buffer.lastIndexOf(LF, end - 1) + 1;
+      lines.unshift(this.#buffer.toString("utf8", Math.max(start, end - 4096), end));
+      end = start - 1;
+    }
+    return lines;
+  }
+
+  /** The unfinished line, raw, or what is remembered of the last ones that are not blank. */
+  tail(): string {
+    return this.#buffer.toString("utf8", Math.max(0, this.#filled - HISTORY_BYTES), this.#filled);
+  }
+
+  #block(block: Uint8Array): void {
+    this.#makeRoom(block.length);
+    this.#buffer.set(block, this.#filled);
+    const from = this.#filled;
+    this.#filled += block.length;
+    this.#scan(from, this.#filled);
+    if (this.#filled - this.#lineStart > BLOCK_BYTES) this.#piece();
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#filled + bytes <= this.#buffer.length) return;
+    const keepFrom = Math.max(0, this.#lineStart - HISTORY_BYTES);
+    const kept = this.#filled - keepFrom;
+    if (kept + bytes > this.#buffer.length) {
+      const bigger = Buffer.allocUnsafe(Math.max(kept + bytes, 4 * BLOCK_BYTES));
+      this.#buffer.copy(bigger, 0, keepFrom, this.#filled);
+      this.#buffer = bigger;
+    } else {
+      this.#buffer.copyWithin(0, keepFrom, this.#filled);
+    }
+    this.#base += keepFrom;
+    this.#lineStart -= keepFrom;
+    this.#filled = kept;
+  }
+
+  #scan(from: number, to: number): void {
+    const { next, classes, shift, firstSpecial, newline, escapeState, start } = this.#automaton;
+    const buffer = this.#buffer;
+    let state = this.#state;
+    for (let at = from; at < to; at += 1) {
+      if (this.#escape !== ESCAPE.none) {
+        at = this.#skipSequence(at, to);
+        if (at >= to) break;
+        // A cursor that moves to the right leaves a blank, as `consoleTexts` has it.
+        if (buffer[at] === 0x43) state = next[(state << shift) | classes[0x20]!]!;
+        continue;
+      }
+      const to_ = next[(state << shift) | classes[buffer[at]!]!]!;
+      if (to_ >= firstSpecial) {
+        if (to_ === newline) {
+          if (this.wantAll || this.#owners.length > 0) this.#finish(at);
+          else {
+            this.#lineStart = at + 1;
+            this.#number += 1;
+          }
+          state = start;
+          continue;
+        }
+        if (to_ === escapeState) {
+          this.#escape = ESCAPE.begun;
+          continue;
+        }
+        for (const owner of this.#automaton.owners[to_]!) if (!this.#owners.includes(owner)) this.#owners.push(owner);
+      }
+      state = to_;
+    }
+    this.#state = state;
+  }
+
+  /** From `at` to the last byte of the sequence that it stands in; `to` when that is not here yet. */
+  #skipSequence(at: number, to: number): number {
+    const buffer = this.#buffer;
+    for (; at < to; at += 1) {
+      const byte = buffer[at]!;
+      if (byte === LF) {
+        // A line's end is a line's end, in a broken sequence too.
+        this.#escape = ESCAPE.none;
+        return at - 1;
+      }
+      switch (this.#escape) {
+        case ESCAPE.begun:
+          if (byte === 0x5b) this.#escape = ESCAPE.control;
+          else if (byte === 0x5d || byte === 0x50 || byte === 0x58 || byte === 0x5e || byte === 0x5f) this.#escape = ESCAPE.string;
+          else if (byte < 0x20 || byte > 0x2f) return this.#leave(at);
+          break;
+        case ESCAPE.control:
+          if (byte < 0x20 || byte > 0x3f) return this.#leave(at);
+          break;
+        case ESCAPE.string:
+          if (byte === 0x07) return this.#leave(at);
+          if (byte === 0x1b) this.#escape = ESCAPE.stringEnd;
+          break;
+        default:
+          return this.#leave(at);
+      }
+    }
+    return to;
+  }
+
+  #leave(at: number): number {
+    this.#escape = ESCAPE.none;
+    return at;
+  }
+
+  #finish(end: number): void {
+    this.#handOn(end, false);
+    this.#owners = [];
+    this.#lineStart = end + 1;
+    this.#number += 1;
+  }
+
+  #piece(): void {
+    if (this.wantAll || this.#owners.length > 0) this.#handOn(this.#filled, false);
+    this.#owners = [];
+    this.#lineStart = this.#filled;
+  }
+
+  #handOn(end: number, unfinished: boolean): void {
+    this.#onLine({
+      number: this.#number,
+      endOffset: this.#base + end,
+      bytes: this.#buffer.subarray(this.#lineStart, end),
+      owners: this.#owners,
+      unfinished,
+    });
+  }
+}
