@@ -167,7 +167,7 @@ async function runStage(stage: CheckedStage, recipe: Recipe, { store, hashes, su
     await stage.work.run({
       ...surroundings,
       inputs: Object.fromEntries(Object.entries(stage.inputs).map(([name, from]) => [name, store.pathOf(hashes.get(from)!)])),
-      inputHashes: recipe.inputs,
+      hash: recipeHash(recipe),
       ingredients: recipe.ingredients,
       output: workplace.output,
       scratch: workplace.scratch,

@@ -19,8 +19,8 @@ export interface StageSurroundings {
 export interface StageRun extends StageSurroundings {
   /** Folder of each input's output, by the input's name. Read only. */
   readonly inputs: Readonly<Record<string, string>>;
-  /** Hash of each input's stage, by the input's name. */
-  readonly inputHashes: Readonly<Record<string, string>>;
+  /** Of the stage's recipe, 64 hexadecimal digits: where an id must be unique to the output and the same each time it is made. */
+  readonly hash: string;
   /** What `ingredients` said, and what is therefore in the stage's hash. */
   readonly ingredients: Readonly<Record<string, string>>;
   /** Empty; what the stage leaves there is its output. */

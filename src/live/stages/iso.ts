@@ -25,7 +25,7 @@ const Options = z.strictObject({
 /** Output: the image, under the name of `file`. */
 export const isoStage = stageKind({
   kind: "iso",
-  revision: 1,
+  revision: 2,
   options: Options,
   inputs: { root: "required", kernel: "required", initramfs: "required", loaders: "required" },
 
@@ -33,9 +33,10 @@ export const isoStage = stageKind({
     return { xorriso: await toolVersion("xorriso", ["-version"], { env, signal: job.signal }) };
   },
 
-  async run(options, { inputs, inputHashes, output, scratch, epochS, env, job }) {
-    // Two media in one computer must not be taken for each other, so the marker's name is that of its root file system.
-    const marker = `.disk/hiperiso-${inputHashes["root"]!.slice(0, 16)}`;
+  async run(options, { inputs, hash, output, scratch, epochS, env, job }) {
+    // Two media in one computer must not be taken for each other: what they are found by is different for each.
+    const marker = `.disk/hiperiso-${hash.slice(0, 16)}`;
+    const id = Number.parseInt(hash.slice(0, 8), 16);
     const kernelArguments = [`hiperiso.medium=/${marker}`, ...options.kernel_arguments, ...options.extra_arguments];
     const menu = grubMenu({
       title: options.title,
@@ -64,13 +65,13 @@ export const isoStage = stageKind({
     // xorriso writes the boot information table into this one, so it is a copy.
     await copyFile(join(inputs["loaders"]!, "bios.img"), join(root, "boot/grub/bios.img"));
     const esp = join(scratch, "esp.img");
-    await writeFile(esp, espImage(efiProgram, redirect, epochS));
+    await writeFile(esp, espImage(efiProgram, redirect, { epochS, id }));
     await utimes(esp, epochS, epochS);
 
     const mbr = join(inputs["loaders"]!, "boot_hybrid.img");
     await runTool(
       "xorriso",
-      xorrisoArguments({ root, esp, mbr, volumeId: options.volume_id, epochS, target: join(output, options.file) }),
+      xorrisoArguments({ root, esp, mbr, volumeId: options.volume_id, epochS, id, target: join(output, options.file) }),
       {
         env,
         signal: job.signal,
@@ -80,17 +81,17 @@ export const isoStage = stageKind({
   },
 });
 
-function espImage(efiProgram: Uint8Array, config: string, epochS: number): Uint8Array {
+function espImage(efiProgram: Uint8Array, config: string, { epochS, id }: { readonly epochS: number; readonly id: number }): Uint8Array {
   const file = (path: string, content: Uint8Array) => ({ kind: "file" as const, path, mode: 0o644, content });
   return encodeFatImage([file("EFI/BOOT/BOOTX64.EFI", efiProgram), file("EFI/BOOT/grub.cfg", new TextEncoder().encode(config))], {
     volumeBytes: ESP_BYTES,
     label: "ESP",
-    serial: epochS,
+    serial: id,
     mtimeS: epochS,
   });
 }
 
-/** Room for GRUB and its successors; FAT12. */
+/** Room for GRUB and its successors. */
 const ESP_BYTES = 4 * 1024 * 1024;
 
 interface Medium {
@@ -99,6 +100,8 @@ interface Medium {
   readonly mbr: string;
   readonly volumeId: string;
   readonly epochS: number;
+  /** 32 bits. */
+  readonly id: number;
   readonly target: string;
 }
 
@@ -106,12 +109,11 @@ interface Medium {
  * xorriso as mkisofs. El Torito entry 1: GRUB for BIOS. The ESP stands behind the ISO as a partition of MBR and GPT, for firmware that
  * boots a stick, and the same bytes are El Torito entry 2, for firmware that boots a CD. The MBR's code loads GRUB on BIOS sticks.
  */
-function xorrisoArguments({ root, esp, mbr, volumeId, epochS, target }: Medium): readonly string[] {
-  const date = xorrisoDate(epochS);
+function xorrisoArguments({ root, esp, mbr, volumeId, epochS, id, target }: Medium): readonly string[] {
   return [
     ...["-as", "mkisofs", "-quiet", "-o", target],
     ...["-V", volumeId, "-iso-level", "3", "-R", "-J", "-joliet-long", "-r"],
-    ...[`--modification-date=${date}`, "--set_all_file_dates", date],
+    ...[`--modification-date=${isoUuid(epochS, id)}`, "--set_all_file_dates", `${utcDigits(epochS)}00`],
     ...["-b", "boot/grub/bios.img", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "--grub2-boot-info"],
     ...["--grub2-mbr", mbr, "-partition_offset", "16", "--mbr-force-bootable"],
     ...["-append_partition", "2", "0xef", esp, "-appended_part_as_gpt", "--gpt_disk_guid", "modification-date"],
@@ -120,7 +122,18 @@ function xorrisoArguments({ root, esp, mbr, volumeId, epochS, target }: Medium):
   ];
 }
 
-/** `YYYYMMDDhhmmsscc`. */
-function xorrisoDate(epochS: number): string {
-  return `${new Date(epochS * 1000).toISOString().replace(/\D/g, "").slice(0, 14)}00`;
+/**
+ * The volume's "UUID" and the GPT's GUID are its modification date to a hundredth of a second, `YYYYMMDDhhmmsscc`: the epoch's day,
+ * at a time that the id picks.
+ */
+function isoUuid(epochS: number, id: number): string {
+  const day = epochS - (epochS % DAY_S);
+  return utcDigits(day + (Math.floor(id / 100) % DAY_S)) + `${id % 100}`.padStart(2, "0");
+}
+
+const DAY_S = 86_400;
+
+/** `YYYYMMDDhhmmss`. */
+function utcDigits(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace(/\D/g, "").slice(0, "YYYYMMDDhhmmss".length);
 }

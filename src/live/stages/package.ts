@@ -113,39 +113,33 @@ export function decodePackageRecord(text: string): PackageRecord | undefined {
 
 async function fetchPackage(entry: PackageVersion, into: string, surroundings: StageSurroundings): Promise<void> {
   const { env, job } = surroundings;
-  const download = (apt: readonly string[]) =>
-    askTool("apt-get", [...apt, "-o", "APT::Sandbox::User=", "-qq", "download", `${entry.name}=${entry.version}`], {
-      env,
-      signal: job.signal,
-      cwd: into,
-    });
-
   const step = job.progress.begin(`download ${entry.name} ${entry.version}`);
   const growth = growthOf(into);
   const watch = setInterval(() => void growth().then((bytes) => step.advance(bytes)), WATCH_MS);
+  const download = (apt: readonly string[]) =>
+    askTool("apt-get", [...apt, ...AS_ANY_USER, "download", `${entry.name}=${entry.version}`], { env, signal: job.signal, cwd: into });
   try {
-    // Lists that are older than the mirror name files that are gone from it: then ours are fetched.
-    if ((await download([])).status !== 0) {
-      const own = await ownLists(surroundings);
-      await update(surroundings, own);
-      const { status, lastLines } = await download(own);
-      if (status !== 0) {
-        throw new HiperisoError({
-          what: "download a package",
-          where: `${entry.name} ${entry.version}`,
-          found: lastLines,
-          hint: "Check the network.",
-        });
-      }
-    }
+    const own = await ownLists(surroundings);
+    if ((await download([])).status === 0 || (await download(own)).status === 0) return await checkDigest(entry, into);
+    // Lists that are older than the mirror name files that are gone from it.
+    await update(surroundings, own);
+    const { status, lastLines } = await download(own);
+    if (status === 0) return await checkDigest(entry, into);
+    throw new HiperisoError({
+      what: "download a package",
+      where: `${entry.name} ${entry.version}`,
+      found: lastLines,
+      hint: "Check the network.",
+    });
   } finally {
     clearInterval(watch);
     step.end();
   }
-  await checkDigest(entry, into);
 }
 
 const WATCH_MS = 250;
+/** No change to a user of apt's own for downloads, which root alone could do, and no locks, which others may not be able to take. */
+const AS_ANY_USER = ["-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-qq"];
 
 /** How many bytes a folder has grown by since it was last asked. Never throws: files come and go under apt's hands. */
 function growthOf(folder: string): () => Promise<number> {
@@ -175,13 +169,14 @@ async function ownLists({ cacheFolder }: StageSurroundings): Promise<readonly st
   const state = join(cacheFolder, "apt");
   await mkdir(join(state, "lists", "partial"), { recursive: true });
   await mkdir(join(state, "cache", "archives", "partial"), { recursive: true });
-  return ["-o", `Dir::State::lists=${state}/lists`, "-o", `Dir::Cache=${state}/cache`, "-o", "Debug::NoLocking=1"];
+  const settings = [`Dir::State::lists=${state}/lists`, `Dir::Cache=${state}/cache`, "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="];
+  return [...settings, "Acquire::Languages=none", "Acquire::GzipIndexes=true"].flatMap((setting) => ["-o", setting]);
 }
 
 async function update({ env, job }: StageSurroundings, apt: readonly string[]): Promise<void> {
   const step = job.progress.begin("fetch the distribution's package lists");
   try {
-    await runTool("apt-get", [...apt, "-o", "APT::Sandbox::User=", "-qq", "update"], { env, signal: job.signal });
+    await runTool("apt-get", [...apt, ...AS_ANY_USER, "update"], { env, signal: job.signal });
   } finally {
     step.end();
   }
