@@ -84,7 +84,15 @@ export async function findBootFiles<Node extends TreeNode>(
     entriesWalked += 1;
     if (!step.value.node.directory && !step.value.node.symbolicLink) await look(step.value);
   }
-  return { efiBootFiles, kernels, initrds, bootConfigs, pathsByOffset, entriesWalked, complete: step.value && considered <= FILES_CONSIDERED_MAX };
+  return {
+    efiBootFiles,
+    kernels,
+    initrds,
+    bootConfigs,
+    pathsByOffset,
+    entriesWalked,
+    complete: step.value && considered <= FILES_CONSIDERED_MAX,
+  };
 }
 
 interface Interest {
