@@ -1,32 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { HiperisoError } from "../../src/contract/error.ts";
 import { decodeModuleInfo, moduleName } from "../../src/formats/kernel-module.ts";
+import { buildModule } from "./build-module.ts";
 
-/** An ELF64 object with the sections "", .modinfo and .shstrtab, and nothing in it that runs. */
-function module(modinfo: string): Uint8Array {
-  const info = new TextEncoder().encode(modinfo);
-  const names = new TextEncoder().encode("\0.modinfo\0.shstrtab\0");
-  const headers = 64 + info.length + names.length;
-  const file = new Uint8Array(headers + 3 * 64);
-  const view = new DataView(file.buffer);
-  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  view.setBigUint64(40, BigInt(headers), true);
-  view.setUint16(58, 64, true);
-  view.setUint16(60, 3, true);
-  view.setUint16(62, 2, true);
-  file.set(info, 64);
-  file.set(names, 64 + info.length);
-  const section = (index: number, name: number, start: number, length: number): void => {
-    view.setUint32(headers + index * 64, name, true);
-    view.setBigUint64(headers + index * 64 + 24, BigInt(start), true);
-    view.setBigUint64(headers + index * 64 + 32, BigInt(length), true);
-  };
-  section(1, 1, 64, info.length);
-  section(2, 10, 64 + info.length, names.length);
-  return file;
-}
-
-const sr = module("license=GPL\0alias=scsi:t-0x05*\0alias=block-major-11-*\0depends=scsi_mod,cdrom\0name=sr_mod\0vermagic=6.1 SMP\0");
+const sr = buildModule("license=GPL\0alias=scsi:t-0x05*\0alias=block-major-11-*\0depends=scsi_mod,cdrom\0name=sr_mod\0vermagic=6.1 SMP\0");
 
 describe("a kernel module", () => {
   test("says its name, what it needs, and what it serves", () => {
@@ -38,11 +15,11 @@ describe("a kernel module", () => {
   });
 
   test("may need nothing", () => {
-    expect(decodeModuleInfo(module("depends=\0name=cdrom\0"), "cdrom.ko").depends).toEqual([]);
+    expect(decodeModuleInfo(buildModule("depends=\0name=cdrom\0"), "cdrom.ko").depends).toEqual([]);
   });
 
   test("without a name is refused", () => {
-    expect(() => decodeModuleInfo(module("depends=\0"), "x.ko")).toThrow(/x\.ko@0: expected name= in \.modinfo/);
+    expect(() => decodeModuleInfo(buildModule("depends=\0"), "x.ko")).toThrow(/x\.ko@0: expected name= in \.modinfo/);
   });
 
   test("is not any ELF file, nor none", () => {

@@ -1,5 +1,5 @@
 /** A kernel out of its package: the image, and those modules that were asked for with all that they need. */
-import { copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
@@ -120,7 +120,7 @@ async function uncompressed(file: string, run: StageRun): Promise<Uint8Array> {
   if (tool === undefined) return await readFile(file);
   const plain = join(run.scratch, "module.ko");
   await runTool("sh", ["-c", 'exec "$0" -d -c <"$1" >"$2"', tool, file, plain], { env: run.env, signal: run.job.signal });
-  return (await stat(plain)).size === 0 ? new Uint8Array() : await readFile(plain);
+  return await readFile(plain);
 }
 
 /** `path: path of each module that it needs, nearest first`: all of them, not only the direct ones, as depmod writes it. */
