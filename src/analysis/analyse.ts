@@ -124,6 +124,7 @@ function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): A
     goalLine: serial.goalLine,
     goalReached: serial.goalLine !== null || goalOnScreen || ending?.goal_reached === true,
     promptLine: Math.max(0, ...serial.boots.map(({ promptLine }) => promptLine)),
+    markLine: serial.boots.at(-1)!.markLine || null,
     ending,
     hasText: serial.hasText,
   };
@@ -179,6 +180,7 @@ function judgedWith(boot: Boot, serial: ConsoleScan): Boot {
     reached: boot.reached,
     hasClock: boot.hasClock,
     promptLine: boot.promptLine,
+    markLine: boot.markLine,
     stages: [...boot.stages, ...later],
   };
 }

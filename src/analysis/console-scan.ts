@@ -54,6 +54,8 @@ export interface Boot {
   readonly reached: PassedStage | undefined;
   /** Line of the last login or shell prompt; 0 without one. */
   readonly promptLine: number;
+  /** Line of the last mark of any stage; 0 without one. */
+  readonly markLine: number;
   /** The kernel prints its time: what it says without one is somebody's copy. */
   readonly hasClock: boolean;
 }
@@ -91,6 +93,7 @@ class BootRecord implements Boot {
   readonly findings: SeenFinding[] = [];
   reached: PassedStage | undefined;
   promptLine = 0;
+  markLine = 0;
   hasClock = false;
   clock: number | null = null;
   /** Marks that begin something and were seen. */
@@ -264,6 +267,7 @@ export class ConsoleScan {
       if (again) this.#beginBoot(line.number, mark.stage === "kernel");
       this.#boot.begun.add(mark.id);
     }
+    this.#boot.markLine = line.number;
     if (mark.stage === "login") this.#boot.promptLine = line.number;
     this.#reach(mark.stage, mark.id, mark.program, line, text, clock);
   }

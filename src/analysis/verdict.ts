@@ -22,6 +22,8 @@ export interface Evidence {
   readonly goalLine: number | null;
   /** The goal was seen: in the log, on the screen, or by the recorder. */
   readonly goalReached: boolean;
+  /** Line of the last boot that showed a stage last; null without one. */
+  readonly markLine: number | null;
   /** Line of the last prompt in the log; 0 without one. */
   readonly promptLine: number;
   readonly ending: Ending | undefined;
@@ -105,7 +107,9 @@ export function decideVerdict(evidence: Evidence): Verdict {
     const lines =
       decision.result === "success"
         ? [evidence.goalLine]
-        : [cause, decision.finding].map((index) => (index === undefined ? null : findings[index]!.line));
+        : cause === undefined
+          ? [evidence.markLine]
+          : [cause, decision.finding].map((index) => (index === undefined ? null : findings[index]!.line));
     return {
       result: decision.result,
       stage: finalStage(evidence, decision),
