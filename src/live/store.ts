@@ -87,7 +87,9 @@ export class Store {
     const work = join(this.#root, "work");
     for (const name of await readdir(work)) {
       const owner = ownerOf(name);
-      if (owner === undefined || !isAlive(owner)) await rm(join(work, name), { recursive: true, force: true });
+      if (owner !== undefined && isAlive(owner)) continue;
+      // A tool that outlived its build may still write there: then it is removed another time.
+      await rm(join(work, name), { recursive: true, force: true, maxRetries: 3 }).catch(() => {});
     }
   }
 }
