@@ -19,11 +19,12 @@ export interface GuardedOptions {
  * setpriv asks the kernel for SIGKILL at our death (PR_SET_PDEATHSIG); that request survives exec. Were we killed
  * before setpriv came to ask, nothing would ever be sent, so the shell then compares its parent with the process
  * that started it and goes on only when that is still us. Every word travels as an argument, none as shell text.
- * Must be called on Node's main thread: the signal follows the thread that forked.
+ * Must be called on Node's main thread: the signal follows the thread that forked. A session of its own (setsid) keeps
+ * away what a terminal sends to the whole foreground group: Ctrl-C is ours to hear, and the program's end ours to order.
  */
 export function startGuarded(program: string, args: readonly string[], options: GuardedOptions): GuardedProcess {
   const guard = ["--pdeathsig", "KILL", "--", "/bin/sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', String(process.pid), program];
-  const child = spawn("setpriv", [...guard, ...args], { cwd: options.cwd, env: options.env, stdio: options.stdio });
+  const child = spawn("setpriv", [...guard, ...args], { cwd: options.cwd, env: options.env, stdio: options.stdio, detached: true });
   const ended = new Promise<Awaited<GuardedProcess["ended"]>>((resolve) => {
     child.once("error", (error) => resolve({ code: null, signal: null, error }));
     child.once("exit", (code, signal) => resolve({ code, signal }));
