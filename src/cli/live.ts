@@ -1,11 +1,13 @@
 import { copyFile, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { parseDocument } from "yaml";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { buildDemo, DEMO_VARIANTS, type DemoVariant, defaultStore } from "../live/demo.ts";
 import { type Built, buildPlan } from "../live/runner.ts";
 import type { Cli } from "./cli.ts";
+import { examplesText } from "./program.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
   return new Command("live").description("Build live images from plans.").addCommand(build(cli)).addCommand(demo(cli));
@@ -17,16 +19,47 @@ function build(cli: Cli) {
     .argument("<plan>", "plan file (YAML)")
     .option("--to <file>", "copy the image there")
     .option("--variant <name>", "one of the plan's variants")
+    .option("--set <stage.option=value>", "replace an option of a stage, its value as YAML; may be repeated", collected, [])
     .option("--store <folder>", "where outputs of stages are kept", defaultStore(cli.env))
     .option("--explain", "say of each stage why it ran or did not")
     .option("--json", "as JSON")
-    .action(async (plan, { to, variant, store, explain, json }) => {
-      const built = await buildPlan(resolve(plan), { store: resolve(store), env: cli.env, variant }, cli.job);
+    .addHelpText("after", () =>
+      examplesText([
+        ["hiperiso live build live/demo.yaml --to demo.iso", "the demo image as a file of your own"],
+        ["hiperiso live build live/demo.yaml --variant silent", "another form of it, made from the same parts"],
+        ["hiperiso live build live/demo.yaml --set 'iso.extra_arguments=[quiet]'", "with another kernel command line"],
+      ]),
+    )
+    .action(async (plan, { to, variant, set, store, explain, json }) => {
+      const built = await buildPlan(resolve(plan), { store: resolve(store), env: cli.env, variant, set: stageOptions(set) }, cli.job);
       const path = to === undefined ? built.output : await copiedTo(resolve(to), built.output);
       if (explain === true) cli.err(explanation(built));
       if (json === true) cli.json({ image: path, stages: built.stages });
       else cli.out(`${printable(path)}\n`);
     });
+}
+
+const collected = (value: string, before: readonly string[]): string[] => [...before, value];
+
+/** `iso.timeout=5` → `{ iso: { timeout: 5 } }`. */
+function stageOptions(settings: readonly string[]): Record<string, Record<string, unknown>> {
+  const options: Record<string, Record<string, unknown>> = {};
+  for (const setting of settings) {
+    const parts = /^([a-z0-9-]+)\.([a-z_]+)=(.*)$/s.exec(setting);
+    const document = parts === null ? undefined : parseDocument(parts[3]!);
+    if (parts === null || document === undefined || document.errors.length > 0) {
+      throw new HiperisoError({
+        what: "read an option",
+        where: "--set",
+        expected: "STAGE.OPTION=VALUE, the value as YAML",
+        found: setting,
+        kind: "usage",
+      });
+    }
+    const [, stage, option] = parts as unknown as readonly [string, string, string];
+    options[stage] = { ...options[stage], [option]: document.toJS() as unknown };
+  }
+  return options;
 }
 
 function demo(cli: Cli) {

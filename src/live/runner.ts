@@ -1,26 +1,19 @@
 /** Builds a plan: each stage once, in order, and only where its output is not kept already. */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import type { Environment } from "../host/xdg.ts";
+import { type CheckedStage, type Choices, checkPlan } from "./checked-plan.ts";
 import { canonicalJson, orderOf, type Recipe, recipeDifference, recipeHash } from "./graph.ts";
-import { faultsOf, type Plan, type PlanFault, type PlannedStage, planError, readPlan } from "./plan.ts";
-import type { StageKind, StageSurroundings, StageWork } from "./stage.ts";
-import { STAGE_KINDS } from "./stages/kinds.ts";
+import { readPlan } from "./plan.ts";
+import type { StageSurroundings } from "./stage.ts";
 import { Store } from "./store.ts";
 
-export interface BuildOptions {
+export interface BuildOptions extends Choices {
   /** Folder of the store; made when missing. */
   readonly store: string;
   readonly env: Environment;
-  /** Name of one of the plan's variants. */
-  readonly variant?: string | undefined;
-  /** By stage: options that replace those of the plan and the variant. */
-  readonly set?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** Kinds of stages; the program's own unless given. */
-  readonly kinds?: readonly StageKind[];
 }
 
 export interface BuiltStage {
@@ -76,64 +69,6 @@ export async function buildPlan(planPath: string, options: BuildOptions, job: Jo
     });
   }
   return { output, stages: built };
-}
-
-export interface CheckedStage extends PlannedStage {
-  readonly revision: number;
-  readonly work: StageWork;
-}
-
-/** The stages with the variant's options, checked by their kinds. Throws with the lines of all that is wrong. */
-export function checkPlan(
-  plan: Plan,
-  { variant, set = {}, kinds = STAGE_KINDS }: Pick<BuildOptions, "variant" | "set" | "kinds">,
-): readonly CheckedStage[] {
-  const faults: PlanFault[] = [];
-  if (variant !== undefined && plan.variants[variant] === undefined) {
-    throw new HiperisoError({
-      what: "build a variant of a plan",
-      where: plan.path,
-      expected: `one of ${Object.keys(plan.variants).join(", ") || "none: the plan has no variants"}`,
-      found: variant,
-      kind: "usage",
-    });
-  }
-  const changes = variant === undefined ? {} : plan.variants[variant]!.options;
-  const names = new Set(plan.stages.map(({ name }) => name));
-  for (const name of Object.keys(changes)) {
-    if (!names.has(name))
-      faults.push({ at: plan.positionOf(["variants", variant!, "options", name], "key"), says: `there is no stage "${name}"` });
-  }
-  if (!names.has(plan.result.stage))
-    faults.push({ at: plan.positionOf(["result", "stage"]), says: `there is no stage "${plan.result.stage}"` });
-
-  const checked = plan.stages.flatMap((stage): CheckedStage[] => {
-    const runs = kinds.find(({ kind }) => kind === stage.kind);
-    if (runs === undefined) {
-      const says = `there is no kind "${stage.kind}"; kinds are ${kinds.map(({ kind }) => kind).join(", ")}`;
-      faults.push({ at: plan.positionOf(["stages", stage.name, "kind"]), says });
-      return [];
-    }
-    faults.push(...inputFaults(plan, stage, runs, names));
-    const work = runs.check({ ...stage.options, ...changes[stage.name], ...set[stage.name] });
-    if (!(work instanceof z.ZodError)) return [{ ...stage, revision: runs.revision, work }];
-    faults.push(...faultsOf(work, ["stages", stage.name], plan.positionOf));
-    return [];
-  });
-  if (faults.length > 0) throw planError(plan.path, faults);
-  return checked;
-}
-
-function inputFaults(plan: Plan, stage: PlannedStage, { kind, inputs }: StageKind, names: ReadonlySet<string>): readonly PlanFault[] {
-  const at = (input: string, of?: "key"): string => plan.positionOf(["stages", stage.name, "inputs", input], of);
-  const missing = Object.entries(inputs).filter(([name, need]) => need === "required" && stage.inputs[name] === undefined);
-  return [
-    ...missing.map(([name]) => ({ at: at(name), says: `a stage of kind ${kind} needs the input "${name}"` })),
-    ...Object.entries(stage.inputs).flatMap(([name, from]) => [
-      ...(inputs[name] === undefined ? [{ at: at(name, "key"), says: `a stage of kind ${kind} has no input "${name}"` }] : []),
-      ...(names.has(from) ? [] : [{ at: at(name), says: `there is no stage "${from}"` }]),
-    ]),
-  ];
 }
 
 async function recipeOf(stage: CheckedStage, hashes: ReadonlyMap<string, string>, surroundings: StageSurroundings): Promise<Recipe> {

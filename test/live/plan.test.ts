@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { HiperisoError } from "../../src/contract/error.ts";
+import { checkPlan } from "../../src/live/checked-plan.ts";
 import { DEMO_PLAN, DEMO_VARIANTS } from "../../src/live/demo.ts";
 import { orderOf } from "../../src/live/graph.ts";
 import { decodePlan } from "../../src/live/plan.ts";
-import { checkPlan } from "../../src/live/runner.ts";
 
 const PLAN = `name: small
 epoch: 1767225600
@@ -29,9 +29,9 @@ variants:
 `;
 
 /** What is wrong in the plan, as `line:column: text`. */
-function faults(text: string, variant?: string): string[] {
+function faults(text: string, variant?: string, set: Record<string, Record<string, unknown>> = {}): string[] {
   try {
-    checkPlan(decodePlan(text, "plan.yaml"), { variant });
+    checkPlan(decodePlan(text, "plan.yaml"), { variant, set });
     return [];
   } catch (error) {
     expect(error).toBeInstanceOf(HiperisoError);
@@ -71,10 +71,10 @@ describe("a plan", () => {
     ["an option of the wrong kind", "files: root", "files: 7", /^11:12: stages\.root\.files: /],
     ["an item of a list", "[sh]", "[sh, 7]", /^13:17: stages\.root\.busybox\.bin\.1: /],
     ["an option that is missing", "    files: root\n", "", /^8:3: stages\.root\.files: /],
-    ["an input that is no stage", "root: root", "root: rot", /^16:21: there is no stage "rot"$/],
+    ["an input that is no stage", "root: root", "root: rot", /^16:21: there is no stage "rot"; stages are package, root, image$/],
     ["an input that the kind has not", "root: root", "root: root, rot: root", /^16:27: a stage of kind squashfs has no input "rot"$/],
     ["an input that is missing", "    inputs: { root: root }\n", "", /^14:3: a stage of kind squashfs needs the input "root"$/],
-    ["a result from no stage", "stage: image", "stage: imag", /^3:18: there is no stage "imag"$/],
+    ["a result from no stage", "stage: image", "stage: imag", /^3:18: there is no stage "imag"; stages are /],
   ])("names line and column of %s", (_, from, to, message) => {
     expect(PLAN).toContain(from);
     const found = faults(PLAN.replace(from, to));
@@ -85,11 +85,20 @@ describe("a plan", () => {
   test("names every fault at once", () => {
     expect(
       faults(PLAN.replace("kind: squashfs", "kind: x").replace("files: root", "files: 1").replace("root: root }", "root: y }")),
-    ).toHaveLength(2);
+    ).toHaveLength(3);
+  });
+
+  test("names an option where it was written: in the stage, in the variant, on the command line", () => {
+    expect(faults(PLAN.replace("compression: xz", "compression: lz5"), "packed")[0]).toMatch(/^20:38: stages\.image\.compression: /);
+    expect(faults(PLAN, "packed", { image: { compression: 7 } })[0]).toMatch(/^--set image\.compression: stages\.image\.compression: /);
+    expect(faults(PLAN, undefined, { image: { speed: 7 } })).toEqual(['--set image.speed: unknown key "speed"']);
+    expect(faults(PLAN, undefined, { imag: {} })).toEqual(['--set: there is no stage "imag"; stages are package, root, image']);
   });
 
   test("names a stage that only a variant speaks of", () => {
-    expect(faults(PLAN.replace("options: { image:", "options: { imag:"), "packed")).toEqual(['20:16: there is no stage "imag"']);
+    expect(faults(PLAN.replace("options: { image:", "options: { imag:"), "packed")).toEqual([
+      '20:16: there is no stage "imag"; stages are package, root, image',
+    ]);
   });
 });
 
