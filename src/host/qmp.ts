@@ -23,6 +23,8 @@ interface Waiting {
 }
 
 export class QmpClient {
+  /** Why nothing more can be said to QEMU. Resolves when the monitor closes, never rejects. */
+  readonly closed: Promise<HiperisoError>;
   readonly #stream: Duplex;
   readonly #onEvent: (event: QmpEvent) => void;
   readonly #answerLimitMs: number;
@@ -32,13 +34,17 @@ export class QmpClient {
   #refuseGreeting: (error: Error) => void = () => {};
   #nextId = 1;
   #pending = "";
-  #closed: Error | undefined;
+  #closed: HiperisoError | undefined;
+  #tellClosed: (reason: HiperisoError) => void = () => {};
 
   /** A monitor that has not answered within `answerLimitMs` is closed: whoever waits is told, and nobody waits for ever. */
   constructor(stream: Duplex, onEvent: (event: QmpEvent) => void, answerLimitMs = ANSWER_LIMIT_MS) {
     this.#stream = stream;
     this.#onEvent = onEvent;
     this.#answerLimitMs = answerLimitMs;
+    this.closed = new Promise((resolve) => {
+      this.#tellClosed = resolve;
+    });
     this.#greeting = new Promise((resolve, reject) => {
       this.#greeted = resolve;
       this.#refuseGreeting = reject;
@@ -121,6 +127,7 @@ export class QmpClient {
     if (this.#closed !== undefined) return;
     this.#closed = new HiperisoError({ what: "talk to QEMU's monitor", found: why });
     this.#refuseGreeting(this.#closed);
+    this.#tellClosed(this.#closed);
     for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer);
       reject(this.#closed);

@@ -54,7 +54,7 @@ export async function runAttempt(
   try {
     started = await startGuest(start);
   } catch (error) {
-    if (plan.accelerator.use === "tcg") throw error;
+    if (plan.accelerator.use === "tcg" || job.signal.aborted) throw error;
     return await neverStarted(directory, plan, goal, reasonOf(error));
   }
   await using guest = started;
@@ -81,6 +81,7 @@ export async function runAttempt(
   };
   const watch = new BootWatch({ guest, scratch, limits: plan.limits, follower, goal, elapsedMs, signal: job.signal, onScreen });
   const stopped = watch.untilStopped();
+  stopped.catch(() => {}); // looked at below; until then nobody listens
   told.qmp = (event) => watch.noteQmp(event);
   for (const event of early) watch.noteQmp(event);
 
@@ -88,16 +89,16 @@ export async function runAttempt(
     directory.beat().catch(() => {}); // a full disk ends the session where it hurts: at the files of its end
     follower.sync();
   });
-  const ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
-  follower.start();
-  await guest.qmp.execute("cont");
+  using ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
+  follower.start((error) => watch.fail(error));
+  guest.qmp.execute("cont").catch((error: unknown) => watch.fail(error));
   const stop = await stopped;
   const durationMs = Math.round(elapsedMs());
   ticking[Symbol.dispose]();
   const still = watch.stillMs >= plan.limits.stillMs;
   await directory.markPhase(stop.reason === "goal" ? "goal" : "stopped");
   const screen = await collectEvidence(guest, directory, scratch, stop, recording);
-  if (stop.reason === "goal") await powerDown(guest, watch, plan.limits.powerdownMs);
+  if (stop.reason === "goal") await powerDown(guest, watch, plan.limits.powerdownMs, job.signal);
   await guest.end(plan.limits.quitMs);
   follower.stop();
   const exit = await guest.ended;
@@ -145,7 +146,7 @@ function monitorSocketPath(directory: SessionDirectory): string {
   return Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? path : SESSION_FILES.monitorSocket;
 }
 
-function guestStart(directory: SessionDirectory, scratch: string, plan: MachinePlan, args: readonly string[], { env }: Recording) {
+function guestStart(directory: SessionDirectory, scratch: string, plan: MachinePlan, args: readonly string[], { env, job }: Recording) {
   return {
     qemu: plan.qemu,
     args,
@@ -153,6 +154,7 @@ function guestStart(directory: SessionDirectory, scratch: string, plan: MachineP
     serialLog: directory.file(SESSION_FILES.serial),
     errorLog: directory.file(SESSION_FILES.qemuErrors),
     scratch,
+    signal: job.signal,
     env: { ...env, TMPDIR: scratch }, // where QEMU puts the overlay that takes the guest's writes
   };
 }
@@ -184,18 +186,19 @@ async function collectEvidence(
   return { screen: describeScreen(screen), screen_drawn: drawnPixels(screen), ...(screenshot === undefined ? {} : { screenshot }) };
 }
 
-/** Presses the guest's power button and gives it time; what does not listen is quit. */
-async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number): Promise<void> {
+/** Presses the guest's power button and gives it time; what does not listen is quit, as is all where the person has no patience. */
+async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number, signal: AbortSignal): Promise<void> {
   const down = watch.untilShutDown();
-  const patience = new AbortController();
+  const over = new AbortController();
+  const patience = delay(patienceMs, undefined, { signal: AbortSignal.any([over.signal, signal]) }).catch(() => {});
   try {
     await guest.qmp.execute("cont");
     await guest.qmp.execute("system_powerdown");
-    await Promise.race([down, guest.ended, delay(patienceMs, undefined, { signal: patience.signal }).catch(() => {})]);
+    await Promise.race([down, guest.ended, patience]);
   } catch {
     // It has ended meanwhile: just as well.
   } finally {
-    patience.abort();
+    over.abort();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Endings of a recorder that failed, and FAILURE.txt: what went wrong, for a person. */
 import { stat } from "node:fs/promises";
-import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { reasonOf } from "../contract/error.ts";
 import type { Report } from "../contract/report.ts";
 import { type Ending, SESSION_FILES } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
@@ -34,10 +34,7 @@ export async function failedEnding(directory: SessionDirectory, goal: string, th
 export function failureText(thrown: unknown, ending: Ending, report: Report): string | undefined {
   if (thrown === undefined && report.boot_result !== "failure") return undefined;
   const lines: string[] = [];
-  if (thrown !== undefined) {
-    lines.push(`The recorder failed: ${printable(reasonOf(thrown))}`);
-    if (thrown instanceof HiperisoError && thrown.hint !== undefined) lines.push(printable(thrown.hint));
-  }
+  if (thrown !== undefined) lines.push(`The recorder failed: ${printable(reasonOf(thrown))}`);
   if (report.boot_result === "failure") {
     const cause = report.findings.find((finding) => finding.cause);
     lines.push(`The boot failed at stage ${report.boot_stage_final} (domain ${report.failure_domain}).`);

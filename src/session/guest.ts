@@ -22,6 +22,8 @@ export interface GuestStart {
   /** A private directory on a file system that has FIFOs. */
   readonly scratch: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Gives up waiting for QEMU to speak. What runs after that is ended by `end` or by disposal. */
+  readonly signal: AbortSignal;
   readonly onEvent: (event: QmpEvent) => void;
 }
 
@@ -44,19 +46,15 @@ export interface Guest extends AsyncDisposable {
  * when the reader is slow.
  */
 export async function startGuest(start: GuestStart): Promise<Guest> {
+  start.signal.throwIfAborted();
   const input = await makeFifo(join(start.scratch, "console-in"));
-  const errors = await open(start.errorLog, "a");
-  let process: GuardedProcess;
-  try {
-    process = startGuarded(start.qemu, start.args, {
-      cwd: start.directory,
-      env: start.env,
-      stdio: ["ignore", errors.fd, errors.fd, "pipe"],
-    });
-  } finally {
-    await errors.close();
-  }
+  const process = await startProcess(start).catch(async (error: unknown) => {
+    await input.handle.close();
+    throw error;
+  });
   const guest = guestOf(process, input, start);
+  const giveUp = () => void process.child.stdio[MONITOR_FD]?.destroy();
+  start.signal.addEventListener("abort", giveUp, { once: true });
   try {
     await guest.qmp.open();
     await guest.qmp.execute("chardev-change", {
@@ -66,6 +64,7 @@ export async function startGuest(start: GuestStart): Promise<Guest> {
     return guest;
   } catch (error) {
     await guest[Symbol.asyncDispose]();
+    start.signal.throwIfAborted();
     const { code, signal, error: spawnError } = await process.ended;
     throw new HiperisoError({
       what: "start QEMU",
@@ -74,6 +73,17 @@ export async function startGuest(start: GuestStart): Promise<Guest> {
       hint: "The command line is in the session's qemu.cmdline.",
       cause: error,
     });
+  } finally {
+    start.signal.removeEventListener("abort", giveUp);
+  }
+}
+
+async function startProcess({ qemu, args, directory, env, errorLog }: GuestStart): Promise<GuardedProcess> {
+  const errors = await open(errorLog, "a");
+  try {
+    return startGuarded(qemu, args, { cwd: directory, env, stdio: ["ignore", errors.fd, errors.fd, "pipe"] });
+  } finally {
+    await errors.close();
   }
 }
 

@@ -1,4 +1,5 @@
 /** The guest's screen, read through QMP: pictures for the session, pixels to see whether anything moves, text where it is a text mode. */
+import { randomBytes } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { decodePpm, differingBox, type Pixmap } from "../formats/ppm.ts";
@@ -11,9 +12,12 @@ const TEXT_SIZES: Readonly<Record<string, number>> = { "720x400": 25, "640x400":
 /** Nothing bigger than a character cell of a large console font: a blinking cursor is no movement. */
 const CURSOR_BOX = { width: 16, height: 32 } as const;
 
+/** Two may look at the screen at the same moment: whoever waits for movement, and whoever keeps the last picture. */
+const privateFile = (scratch: string, name: string): string => join(scratch, `${randomBytes(4).toString("hex")}-${name}`);
+
 /** Undefined where the machine has no screen. */
 export async function readScreen(qmp: QmpClient, scratch: string): Promise<Pixmap | undefined> {
-  const path = join(scratch, "screen.ppm");
+  const path = privateFile(scratch, "screen.ppm");
   try {
     await qmp.execute("screendump", { filename: path });
     return decodePpm(await readFile(path), path);
@@ -67,12 +71,11 @@ export async function readTextScreen(qmp: QmpClient, scratch: string, screen: Pi
   const rows = textRows(screen);
   if (rows === undefined) return [];
   const memory = await readTextMemory(qmp, scratch);
-  const start = ((await crtcRegister(qmp, 0x0c)) << 8) | (await crtcRegister(qmp, 0x0d));
-  return decodeVgaText(memory, COLUMNS, rows, start);
+  return decodeVgaText(memory, COLUMNS, rows, await startCell(qmp));
 }
 
 async function readTextMemory(qmp: QmpClient, scratch: string): Promise<Uint8Array> {
-  const path = join(scratch, "text.bin");
+  const path = privateFile(scratch, "text.bin");
   try {
     await qmp.execute("pmemsave", { val: VGA_TEXT_ADDRESS, size: VGA_TEXT_BYTES, filename: path });
     return await readFile(path);
@@ -83,7 +86,16 @@ async function readTextMemory(qmp: QmpClient, scratch: string): Promise<Uint8Arr
   }
 }
 
-/** The CRT controller's registers are behind an index port; the index is put back as it was. 0 where it cannot be read. */
+/** CRTC registers 0x0c and 0x0d: where the visible page begins. 0 where they cannot be read. */
+async function startCell(qmp: QmpClient): Promise<number> {
+  try {
+    return ((await crtcRegister(qmp, 0x0c)) << 8) | (await crtcRegister(qmp, 0x0d));
+  } catch {
+    return 0; // QEMU has ended meanwhile
+  }
+}
+
+/** The CRT controller's registers are behind an index port; the index is put back as it was. 0 where the answer is no number. */
 async function crtcRegister(qmp: QmpClient, index: number): Promise<number> {
   const before = await readPort(qmp, 0x3d4);
   await qmp.humanMonitor(`o /b 0x3d4 0x${index.toString(16)}`);

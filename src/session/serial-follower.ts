@@ -20,13 +20,20 @@ export class SerialFollower implements Disposable {
   readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
   #timer: NodeJS.Timeout | undefined;
   #offset = 0;
+  /** The time that was last written to `serial.times`. */
+  #notedMs = Number.NEGATIVE_INFINITY;
   #lastArrivalMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   /** Both files must exist. `elapsedMs` counts from QEMU's start. */
   constructor(logPath: string, timesPath: string, elapsedMs: () => number, onBytes: (bytes: Uint8Array, timeMs: number) => void) {
     this.#log = openSync(logPath, "r");
-    this.#times = openSync(timesPath, "a");
+    try {
+      this.#times = openSync(timesPath, "a");
+    } catch (error) {
+      closeSync(this.#log);
+      throw error;
+    }
     this.#elapsedMs = elapsedMs;
     this.#onBytes = onBytes;
   }
@@ -40,10 +47,15 @@ export class SerialFollower implements Disposable {
     return this.#lastArrivalMs;
   }
 
-  start(): void {
+  /** `onError` is told why the log can no longer be followed. */
+  start(onError: (error: unknown) => void): void {
     const again = () => {
-      const came = this.poll();
-      if (!this.#stopped) this.#timer = setTimeout(again, came ? ARRIVAL_MS : IDLE_MS);
+      try {
+        const came = this.poll();
+        if (!this.#stopped) this.#timer = setTimeout(again, came ? ARRIVAL_MS : IDLE_MS);
+      } catch (error) {
+        onError(error);
+      }
     };
     this.#timer = setTimeout(again, 0);
   }
@@ -63,8 +75,10 @@ export class SerialFollower implements Disposable {
     }
   }
 
+  /** The offset is that of the first byte that came: bytes of an arrival without a line belong to the line before, at most 10 ms too early. */
   #noteArrival(timeMs: number): void {
-    if (timeMs - this.#lastArrivalMs >= ARRIVAL_MS) {
+    if (timeMs - this.#notedMs >= ARRIVAL_MS) {
+      this.#notedMs = timeMs;
       try {
         writeSync(this.#times, `${this.#offset}\t${timeMs}\n`);
       } catch {
@@ -82,11 +96,14 @@ export class SerialFollower implements Disposable {
 
   stop(): void {
     if (this.#stopped) return;
-    this.poll();
-    this.#stopped = true;
     clearTimeout(this.#timer);
-    closeSync(this.#log);
-    closeSync(this.#times);
+    try {
+      this.poll();
+    } finally {
+      this.#stopped = true;
+      closeSync(this.#log);
+      closeSync(this.#times);
+    }
   }
 
   [Symbol.dispose](): void {

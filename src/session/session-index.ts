@@ -53,8 +53,8 @@ export async function appendIndexLine(logDirectory: string, line: IndexLine, sig
     const path = join(logDirectory, INDEX_FILE);
     const file = await open(path, "a+");
     try {
-      const content = await file.readFile("utf8");
-      if (content.split("\n").some((text) => parseIndexLine(text)?.session_id === line.session_id)) return;
+      const content = await file.readFile();
+      if (holdsSession(content.toString("utf8"), line.session_id)) return;
       await mendTail(file, content);
       await appendWhole(file, `${JSON.stringify(line)}\n`, path);
     } finally {
@@ -63,12 +63,28 @@ export async function appendIndexLine(logDirectory: string, line: IndexLine, sig
   });
 }
 
-/** A last line without its end was cut while it was written: whole, it gets its end; in part, it goes. Its session is indexed again. */
-async function mendTail(file: FileHandle, content: string): Promise<void> {
-  const lastLine = content.slice(content.lastIndexOf("\n") + 1);
-  if (lastLine === "") return;
-  if (parseIndexLine(lastLine) !== undefined) await file.write("\n");
-  else await file.truncate(Buffer.byteLength(content) - Buffer.byteLength(lastLine));
+/** The cheap look first: an index may hold many thousand lines. */
+const holdsSession = (content: string, id: string): boolean =>
+  content.split("\n").some((text) => text.includes(JSON.stringify(id)) && parseIndexLine(text)?.session_id === id);
+
+/**
+ * A last line without its end was cut while it was written: whole, it gets its end; in part, it goes. Its session is indexed again.
+ * Half of a JSON object is never JSON; a line that another version wrote is, and stays.
+ */
+async function mendTail(file: FileHandle, content: Buffer): Promise<void> {
+  const start = content.lastIndexOf(0x0a) + 1;
+  if (start === content.length) return;
+  if (isJson(content.toString("utf8", start))) await file.write("\n");
+  else await file.truncate(start);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function appendWhole(file: FileHandle, text: string, where: string): Promise<void> {

@@ -33,7 +33,8 @@ export function timingFile(marks: readonly PhaseMark[]): TimingFile {
         phase,
         uptime_s: uptimeS,
         time_utc: utc,
-        since_previous_ms: previous === undefined ? null : Math.round((uptimeS - previous.uptimeS) * 1000),
+        // Uptime that runs backwards: the computer was started anew, and this session was finished after that.
+        since_previous_ms: previous === undefined || uptimeS < previous.uptimeS ? null : Math.round((uptimeS - previous.uptimeS) * 1000),
       };
     }),
   };

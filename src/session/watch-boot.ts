@@ -16,6 +16,8 @@ import type { SerialFollower } from "./serial-follower.ts";
 const RESETS_MAX = 2;
 /** How often a silent guest is looked at for movement of its screen and disks. */
 const LOOK_EVERY_MS = 5_000;
+/** When QEMU dies, its monitor closes a moment before its end is known: that end is the reason then, and not the monitor. */
+const QEMU_END_MS = 2_000;
 
 export interface Stop {
   readonly reason: EndingReason;
@@ -36,9 +38,12 @@ export interface BootWatchStart {
 
 export class BootWatch {
   readonly #start: BootWatchStart;
-  readonly #timers: NodeJS.Timeout[] = [];
+  #limit: NodeJS.Timeout | undefined;
+  #look: NodeJS.Timeout | undefined;
   #settle: NodeJS.Timeout | undefined;
+  #failure: NodeJS.Timeout | undefined;
   #resolve: (stop: Stop) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
   readonly #stopped: Promise<Stop>;
   #onShutDown: () => void = () => {};
   #over = false;
@@ -48,8 +53,9 @@ export class BootWatch {
 
   constructor(start: BootWatchStart) {
     this.#start = start;
-    this.#stopped = new Promise((resolve) => {
+    this.#stopped = new Promise((resolve, reject) => {
       this.#resolve = resolve;
+      this.#reject = reject;
     });
   }
 
@@ -67,22 +73,28 @@ export class BootWatch {
     return this.#start.elapsedMs() - Math.max(this.#lastMoveMs, this.#start.follower.lastArrivalMs);
   }
 
-  /** Resolves with the first thing that ends the boot. Call it before the guest runs. */
+  /** Resolves with the first thing that ends the boot; rejects when the recorder could not go on (`fail`). Call it before the guest runs. */
   async untilStopped(): Promise<Stop> {
     const { guest, limits, signal } = this.#start;
     const interrupted = () => this.#stop("interrupted", "stopped by the person at the computer");
     signal.addEventListener("abort", interrupted, { once: true });
-    this.#timers.push(setTimeout(() => this.#stop("time_limit", `${limits.bootMs / 1000} s were over`), limits.bootMs));
+    this.#limit = setTimeout(() => this.#stop("time_limit", `${limits.bootMs / 1000} s were over`), limits.bootMs);
     void guest.ended.then(({ code, signal: by }) => this.#stop("qemu_died", `QEMU ended with ${by ?? `status ${code}`}`));
+    void guest.qmp.closed.then((error) => this.fail(error));
     if (signal.aborted) interrupted();
-    void this.#lookAround();
+    else this.#lookAgain({ screen: undefined, blocks: "" }, LOOK_EVERY_MS);
     try {
       return await this.#stopped;
     } finally {
+      this.#over = true;
       signal.removeEventListener("abort", interrupted);
-      for (const timer of this.#timers) clearTimeout(timer);
-      clearTimeout(this.#settle);
+      for (const timer of [this.#limit, this.#look, this.#settle, this.#failure]) clearTimeout(timer);
     }
+  }
+
+  /** To be told what keeps the recorder from going on. Unless QEMU ends at that, the boot is over with this error. */
+  fail(error: unknown): void {
+    if (!this.#over) this.#failure ??= setTimeout(() => this.#reject(error), QEMU_END_MS);
   }
 
   /** Resolves when the guest has shut itself down, also after the boot was over. */
@@ -114,6 +126,8 @@ export class BootWatch {
     this.#onShutDown();
     if (reason === "guest-shutdown") this.#stop("guest_shutdown", "the guest powered itself off");
     else if (reason === "guest-panic") this.#stop("guest_panic", "the guest panicked");
+    // A signal to QEMU, or `quit` typed into its monitor: that was a person too.
+    else if (reason.startsWith("host-")) this.#stop("interrupted", `QEMU was told to end (${reason})`);
     else this.#stop("guest_shutdown", `QEMU was told to shut down (${reason || "no reason given"})`);
   }
 
@@ -146,24 +160,24 @@ export class BootWatch {
   /** The rest of a report still comes in after its first line. */
   #waitForSilence(fatal: Stop): void {
     clearTimeout(this.#settle);
+    if (this.#over) return; // the console still speaks while the guest is shut down
     this.#settle = setTimeout(() => this.#stop(fatal.reason, fatal.detail), this.#start.limits.settleMs);
   }
 
+  #lookAgain(baseline: Baseline, afterMs: number): void {
+    this.#look = setTimeout(() => {
+      this.#lookAround(baseline).catch((error: unknown) => this.fail(error));
+    }, afterMs);
+  }
+
   /** Looks for movement while the console is silent; ends the boot when there has been none for the limit. */
-  async #lookAround(): Promise<void> {
+  async #lookAround(baseline: Baseline): Promise<void> {
     const { limits, elapsedMs, follower } = this.#start;
-    const baseline: Baseline = { screen: undefined, blocks: "" };
-    const look = async () => {
-      const silentMs = elapsedMs() - follower.lastArrivalMs;
-      if (silentMs >= LOOK_EVERY_MS && (await this.#somethingMoved(baseline))) this.#lastMoveMs = elapsedMs();
-      if (this.#over) return;
-      if (!this.#endless && this.stillMs >= limits.stillMs) {
-        this.#stop("hang", `console, disk and screen have been still for ${Math.round(this.stillMs / 1000)} s`);
-        return;
-      }
-      this.#timers.push(setTimeout(look, Math.min(LOOK_EVERY_MS, limits.stillMs)));
-    };
-    this.#timers.push(setTimeout(look, LOOK_EVERY_MS));
+    const silentMs = elapsedMs() - follower.lastArrivalMs;
+    if (silentMs >= LOOK_EVERY_MS && (await this.#somethingMoved(baseline))) this.#lastMoveMs = elapsedMs();
+    if (this.#over) return;
+    if (this.#endless || this.stillMs < limits.stillMs) this.#lookAgain(baseline, Math.min(LOOK_EVERY_MS, limits.stillMs));
+    else this.#stop("hang", `console, disk and screen have been still for ${Math.round(this.stillMs / 1000)} s`);
   }
 
   async #somethingMoved(baseline: Baseline): Promise<boolean> {
