@@ -107,13 +107,11 @@ function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): A
   );
   // What the screen and the firmware's own log show is of the last boot, and counts where the console was silent about it.
   const unseen = [...stagesOf(firmware), ...stagesOf(screen)].filter(({ stage }) => isLater(stage, serial.reached));
-  const stages = unseen.reduce<ReportedStage[]>(
-    (all, { stage, program, text }) =>
-      all.some((other) => other.boot === lastBoot && !isLater(stage, other.stage))
-        ? all
-        : [...all, { stage, line: null, time_ms: null, boot: lastBoot, program, text }],
-    serialStages,
-  );
+  const stages: ReportedStage[] = [...serialStages];
+  for (const { stage, program, text } of unseen) {
+    const known = stages.some((other) => other.boot === lastBoot && !isLater(stage, other.stage));
+    if (!known) stages.push({ stage, line: null, time_ms: null, boot: lastBoot, program, text });
+  }
   const findings = tellFindings(noteAll(serial, screen, firmware));
   const told = [...findings, ...machineFindings(evidence, stages.at(-1)?.stage ?? "unknown", findings, lastBoot)];
   const goalOnScreen = screen.goalLine !== null;
@@ -124,7 +122,7 @@ function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): A
     goalLine: serial.goalLine,
     goalReached: serial.goalLine !== null || goalOnScreen || ending?.goal_reached === true,
     promptLine: Math.max(0, ...serial.boots.map(({ promptLine }) => promptLine)),
-    markLine: serial.boots.at(-1)!.markLine || null,
+    lastLine: serial.lastLine === 0 ? null : serial.lastLine,
     ending,
     hasText: serial.hasText,
   };
@@ -180,7 +178,6 @@ function judgedWith(boot: Boot, serial: ConsoleScan): Boot {
     reached: boot.reached,
     hasClock: boot.hasClock,
     promptLine: boot.promptLine,
-    markLine: boot.markLine,
     stages: [...boot.stages, ...later],
   };
 }

@@ -84,6 +84,19 @@ export function buildAutomaton(needles: readonly Needle[]): Automaton {
   };
 }
 
+/** Whose needles a text holds; a character is a byte (Latin-1). */
+export function ownersIn({ next, classes, shift, start, firstSpecial, newline, owners }: Automaton, text: string): readonly number[] {
+  const found = new Set<number>();
+  let state = start;
+  for (let at = 0; at < text.length; at += 1) {
+    const after = next[(state << shift) | classes[text.charCodeAt(at) & 0xff]!]!;
+    if (after >= newline) continue;
+    state = after;
+    if (state >= firstSpecial) for (const owner of owners[state]!) found.add(owner);
+  }
+  return [...found];
+}
+
 const fold = (byte: number): number => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte);
 
 function classesOf(bytes: readonly number[]): { readonly classes: Uint8Array; readonly count: number } {

@@ -54,8 +54,6 @@ export interface Boot {
   readonly reached: PassedStage | undefined;
   /** Line of the last login or shell prompt; 0 without one. */
   readonly promptLine: number;
-  /** Line of the last mark of any stage; 0 without one. */
-  readonly markLine: number;
   /** The kernel prints its time: what it says without one is somebody's copy. */
   readonly hasClock: boolean;
 }
@@ -83,23 +81,22 @@ const CONTEXT_LINES = 2;
 /** Beyond this, more of the same are only counted. */
 const FINDINGS_PER_RULE_MAX = 20;
 const FINDINGS_MAX = 500;
-/** Lines of one kernel that tell a second boot from a copy that `dmesg` prints. */
-const EARLY_LINES = 48;
-const EARLY_SEARCHED_MAX = 600;
-const COPY_DECIDED_AFTER = 8;
+/** So many lines of a kernel are remembered, to tell a second boot from a copy that `dmesg` prints; */
+const REMEMBERED_LINES = 64;
+/** and after so many lines without one that is remembered, it is another boot. */
+const COPY_DECIDED_AFTER = 3;
 
 class BootRecord implements Boot {
   readonly stages: SeenStage[] = [];
   readonly findings: SeenFinding[] = [];
   reached: PassedStage | undefined;
   promptLine = 0;
-  markLine = 0;
   hasClock = false;
   clock: number | null = null;
   /** Marks that begin something and were seen. */
   readonly begun = new Set<string>();
-  /** Kernel messages with their time, as far as they were remembered. */
-  readonly early = new Set<string>();
+  /** Kernel messages with their time, those that the sieve let through first. */
+  readonly remembered = new Set<string>();
   /** Kernel messages that became findings, with their time. */
   readonly told = new Set<string>();
   /** While it is not sure that this is a boot: the boot that it may be a copy of. */
@@ -129,7 +126,7 @@ export class ConsoleScan {
   constructor(options: ScanOptions) {
     this.#options = options;
     this.#matchers = matchersFor(options);
-    this.#sieve = new Sieve(this.#matchers.automaton, (line) => this.#line(line));
+    this.#sieve = new Sieve(this.#matchers.automaton, { brokenOwner: this.#matchers.caretOwner }, (line) => this.#line(line));
     this.#sieve.wantAll = true;
   }
 
@@ -150,6 +147,11 @@ export class ConsoleScan {
     return this.#goalLine;
   }
 
+  /** The last line with something on it; 0 without one. */
+  get lastLine(): number {
+    return this.#hasText ? this.#sieve.lastLineWithText() : 0;
+  }
+
   /** The furthest stage of the boot that is going on. */
   get reached(): PassedStage | undefined {
     return this.#boot.reached;
@@ -167,7 +169,7 @@ export class ConsoleScan {
 
   end(): void {
     this.#sieve.end();
-    this.#decideCopy(true);
+    this.#decideCopy();
   }
 
   /** The last line with something on it, without escape sequences. */
@@ -185,10 +187,7 @@ export class ConsoleScan {
     const isNew = line.number !== this.#lastNumber;
     this.#lastNumber = line.number;
     if (texts.length > 0) this.#hasText = true;
-    const owners = line.owners.includes(this.#matchers.caretOwner)
-      ? everyOwner(this.#matchers)
-      : [...this.#matchers.always, ...line.owners];
-    for (const text of texts) this.#text(text, line, owners);
+    for (const text of texts) this.#text(text, line, line.owners);
     if (isNew && !line.unfinished) this.#addContext(line.number, texts);
     this.#sieve.wantAll = this.#needsAll(line.number);
   }
@@ -197,20 +196,18 @@ export class ConsoleScan {
     if (!this.#hasText || number < FIRST_LINES || this.#matchers.always.length > 0) return true;
     if (this.#reader !== undefined || this.#contextFor.length > 0) return true;
     const { goal } = this.#options;
-    if (this.#goalLine === null && goal.type === "pattern" && needlesOf(goal.pattern).length === 0) return true;
-    const boot = this.#boot;
-    return (
-      boot.hasClock && (boot.suspectedCopyOf !== undefined || boot.early.size < EARLY_LINES) && number - boot.firstLine < EARLY_SEARCHED_MAX
-    );
+    return this.#goalLine === null && goal.type === "pattern" && needlesOf(goal.pattern).length === 0;
   }
 
   #timeOf({ endOffset }: SievedLine): number | null {
     return this.#options.timeAt === undefined ? this.#pushTimeMs : this.#options.timeAt(endOffset);
   }
 
-  #text(text: string, line: SievedLine, owners: readonly number[]): void {
+  #text(text: string, line: SievedLine, asking: readonly number[]): void {
+    const { always } = this.#matchers;
+    const owners = always.length === 0 ? asking : [...always, ...asking];
     const { message, clock, copy } = decodePrintk(text);
-    if (clock !== null && !copy) this.#noteClock(clock, message, line, text);
+    if (clock !== null && !copy) this.#noteClock(clock, message);
     let marked = false;
     for (const owner of owners) {
       const mark = this.#matchers.marks[owner];
@@ -236,27 +233,28 @@ export class ConsoleScan {
     this.#seekGoal(text, line);
   }
 
-  #noteClock(clock: number, message: string, { number }: SievedLine, text: string): void {
+  #noteClock(clock: number, message: string): void {
     const boot = this.#boot;
     boot.hasClock = true;
     boot.clock = clock;
-    if (clock === 0 || text.length === 0 || number - boot.firstLine > EARLY_SEARCHED_MAX) return;
+    if (clock === 0) return;
     const key = `${clock} ${message}`;
-    if (boot.early.size < EARLY_LINES) boot.early.add(key);
+    if (boot.remembered.size < REMEMBERED_LINES) boot.remembered.add(key);
     if (boot.suspectedCopyOf === undefined) return;
     boot.comparedLines += 1;
-    if (boot.suspectedCopyOf.early.has(key)) boot.copiedLines += 1;
-    this.#decideCopy(false);
+    if (boot.suspectedCopyOf.remembered.has(key)) boot.copiedLines += 1;
+    if (boot.copiedLines > 0 || boot.comparedLines >= COPY_DECIDED_AFTER) this.#decideCopy();
   }
 
   /** A second "Linux version" is another boot, or `dmesg` typed into a shell: then its lines have the very times of the first. */
-  #decideCopy(atEnd: boolean): void {
+  #decideCopy(): void {
     const boot = this.#boot;
     const original = boot.suspectedCopyOf;
-    if (original === undefined || (boot.comparedLines < COPY_DECIDED_AFTER && !atEnd)) return;
     boot.suspectedCopyOf = undefined;
-    if (boot.copiedLines * 2 <= boot.comparedLines) return;
+    // The same words at the same microsecond: no second boot does that.
+    if (original === undefined || boot.copiedLines === 0) return;
     this.#boots.pop();
+    this.#silencePassedMarks();
     original.promptLine = Math.max(original.promptLine, boot.promptLine);
   }
 
@@ -267,7 +265,6 @@ export class ConsoleScan {
       if (again) this.#beginBoot(line.number, mark.stage === "kernel");
       this.#boot.begun.add(mark.id);
     }
-    this.#boot.markLine = line.number;
     if (mark.stage === "login") this.#boot.promptLine = line.number;
     this.#reach(mark.stage, mark.id, mark.program, line, text, clock);
   }
@@ -275,9 +272,10 @@ export class ConsoleScan {
   #beginBoot(number: number, mayBeCopy: boolean): void {
     const before = this.#boot;
     const boot = new BootRecord(number);
-    if (mayBeCopy && before.early.size > 0) boot.suspectedCopyOf = before;
+    if (mayBeCopy && before.remembered.size > 0) boot.suspectedCopyOf = before;
     boot.hasClock = mayBeCopy && before.hasClock;
     this.#boots.push(boot);
+    this.#silencePassedMarks();
     this.#reader = undefined;
   }
 
@@ -287,8 +285,16 @@ export class ConsoleScan {
     const seen = { stage, mark, program, line: line.number, timeMs: this.#timeOf(line), clock: clock ?? this.#clockBefore(stage), text };
     boot.reached = stage;
     boot.stages.push(seen);
+    this.#silencePassedMarks();
     this.#options.onEvent?.({ type: "stage", seen });
     if (this.#goalLine === null && stageMeetsGoal(this.#options.goal, stage)) this.#reachGoal(line, text);
+  }
+
+  /** Marks of stages that are reached tell nothing new, but for prompts and for what begins another boot. */
+  #silencePassedMarks(): void {
+    for (const [owner, { stage, begins }] of this.#matchers.marks.entries()) {
+      this.#sieve.quiet[owner] = isLater(stage, this.#boot.reached) || begins === true || stage === "login" ? 0 : 1;
+    }
   }
 
   /** The kernel's time of the nearest line before this one; none before the kernel runs. */
@@ -401,9 +407,6 @@ function matchersFor({ goal, rules }: ScanOptions): Matchers {
   const goalNeedles = goal.type === "text" ? [goal.text] : goal.type === "pattern" ? needlesOf(goal.pattern) : [];
   return rules === undefined && goalNeedles.length === 0 ? standardMatchers() : createMatchers({ rules: rules ?? [], goalNeedles });
 }
-
-const everyOwner = ({ firstGraphics, graphics }: Matchers): readonly number[] =>
-  Array.from({ length: firstGraphics + graphics.length }, (_, owner) => owner);
 
 function sameValues(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
   const keys = Object.keys(a);

@@ -15,7 +15,7 @@ export interface Matchers {
   readonly firstRule: number;
   readonly firstGraphics: number;
   readonly goalOwner: number;
-  /** Escape sequences written out as text ("^[[0m"): words may be broken, so such a line is tried on everything. */
+  /** Escape sequences written out as text ("^[[0m"): words may be broken, so such a line is asked again once they are taken out. */
   readonly caretOwner: number;
   /** Rules (a person's own) and goals whose pattern names no text: tried on every line. */
   readonly always: readonly number[];

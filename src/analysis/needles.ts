@@ -14,7 +14,7 @@ interface Known {
   readonly holds: readonly string[];
 }
 
-const EXACT_MAX = 24;
+const EXACT_MAX = 64;
 const CLASS_MAX = 3;
 const ANYTHING: Known = { exact: undefined, holds: [] };
 const NOTHING: Known = { exact: [""], holds: [] };
@@ -31,13 +31,20 @@ const needlesIn = ({ exact, holds }: Known): readonly string[] => {
   return better(exactNeedles, holds);
 };
 
-/** The set whose shortest text is longer says more; of two alike, the smaller one. */
-function better(a: readonly string[], b: readonly string[]): readonly string[] {
-  const shortest = (texts: readonly string[]) => (texts.length === 0 ? 0 : Math.min(...texts.map(({ length }) => length)));
-  const difference = Math.min(shortest(a), 8) - Math.min(shortest(b), 8);
-  if (difference !== 0) return difference > 0 ? a : b;
-  return a.length <= b.length ? a : b;
+/** The set whose weakest text says more; of two alike the first. */
+function better(first: readonly string[], second: readonly string[]): readonly string[] {
+  return weakest(second) > weakest(first) ? second : first;
 }
+
+const weakest = (texts: readonly string[]): number => (texts.length === 0 ? 0 : Math.min(...texts.map(worth)));
+
+/** Healthy logs are full of these: a needle of such a word alone finds nearly every line. */
+const COMMON =
+  /^[ :]*(?:starting|running|loading|waiting|mounting|checking|stopping|timeout|failed|not found|device|error|systemd\[1\]:|linux)[ :.]*$/i;
+const COMMON_WORTH = 3;
+
+/** Length, as far as it still makes a text rarer. */
+const worth = (text: string): number => Math.min(COMMON.test(text) ? COMMON_WORTH : text.length, 12);
 
 class PatternReader {
   readonly #source: string;
@@ -69,7 +76,7 @@ class PatternReader {
     let run: readonly string[] = [""];
     let allExact = true;
     const flush = () => {
-      if (!run.includes("")) holds = better(run, holds);
+      if (!run.includes("")) holds = better(holds, run);
       run = [""];
     };
     while (!this.atEnd && this.#peek() !== "|" && this.#peek() !== ")") {
@@ -82,7 +89,7 @@ class PatternReader {
       allExact = false;
       flush();
       if (part.exact !== undefined) run = part.exact;
-      else holds = better(part.holds, holds);
+      else holds = better(holds, part.holds);
     }
     if (allExact) return { exact: run, holds: [] };
     flush();

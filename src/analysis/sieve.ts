@@ -5,7 +5,8 @@
  *
  * Memory does not grow with the log: a line beyond 64 KiB is handed on in pieces that bear the same number.
  */
-import type { Automaton } from "./automaton.ts";
+import { WRITTEN_OUT } from "../formats/console-text.ts";
+import { type Automaton, ownersIn } from "./automaton.ts";
 
 /** A line as handed on. The bytes are the sieve's own and only good until the call returns. */
 export interface SievedLine {
@@ -21,6 +22,7 @@ export interface SievedLine {
 }
 
 const LF = 0x0a;
+const CURSOR_FORWARD = 0x43;
 const BLOCK_BYTES = 64 * 1024;
 /** Bytes before the current line that `linesBefore` can still see. */
 const HISTORY_BYTES = 8 * 1024;
@@ -30,9 +32,12 @@ const ESCAPE = { none: 0, begun: 1, control: 2, string: 3, stringEnd: 4 } as con
 
 export class Sieve {
   readonly #automaton: Automaton;
+  readonly #brokenOwner: number;
   readonly #onLine: (line: SievedLine) => void;
-  /** True: every line is handed on, also those without a needle. */
+  /** True: every line is handed on, also those without a needle. Blank ones never are. */
   wantAll = false;
+  /** 1: this owner does not want to be asked at the moment. By owner. */
+  readonly quiet: Uint8Array;
   #buffer = Buffer.alloc(0);
   /** Bytes of `#buffer` in use. */
   #filled = 0;
@@ -45,8 +50,11 @@ export class Sieve {
   #escape: number = ESCAPE.none;
   #owners: number[] = [];
 
-  constructor(automaton: Automaton, onLine: (line: SievedLine) => void) {
+  /** Lines with a needle of `brokenOwner` hold escape sequences written out as text: they are sieved again without them. */
+  constructor(automaton: Automaton, options: { readonly brokenOwner: number }, onLine: (line: SievedLine) => void) {
     this.#automaton = automaton;
+    this.#brokenOwner = options.brokenOwner;
+    this.quiet = new Uint8Array(options.brokenOwner + 1);
     this.#onLine = onLine;
     this.#state = automaton.start;
   }
@@ -57,12 +65,14 @@ export class Sieve {
 
   /** Hands on the unfinished line, if it holds a needle (or every line is wanted). */
   peek(): void {
-    if (this.#filled > this.#lineStart && (this.wantAll || this.#owners.length > 0)) this.#handOn(this.#filled, true);
+    if (this.#filled === this.#lineStart || (!this.wantAll && this.#owners.length === 0)) return;
+    if (this.#owners.includes(this.#brokenOwner)) this.#sieveAgain(this.#filled);
+    this.#handOn(this.#filled, true);
   }
 
   /** No more bytes: the last line is finished without a LF. */
   end(): void {
-    if (this.#filled > this.#lineStart) this.#finish(this.#filled);
+    if (this.#filled > this.#lineStart) this.#endLine(this.#filled);
   }
 
   /** Raw lines before the current one, the nearest last; as many as are still remembered, at most `count`. */
@@ -75,6 +85,19 @@ export class Sieve {
       end = start - 1;
     }
     return lines;
+  }
+
+  /** Number of the last line with something on it that was seen, the unfinished one included; 0 before the first. */
+  lastLineWithText(): number {
+    let number = this.#number;
+    let end = this.#filled;
+    for (let lf = this.#buffer.lastIndexOf(LF, end - 1); end > 0; lf = end === 0 ? -1 : this.#buffer.lastIndexOf(LF, end - 1)) {
+      if (this.#buffer.subarray(lf + 1, end).some((byte) => byte > 0x20 && byte < 0x7f)) return number;
+      if (lf === -1) break;
+      end = lf;
+      number -= 1;
+    }
+    return Math.max(number, 0);
   }
 
   /** The unfinished line, raw, or what is remembered of the last ones that are not blank. */
@@ -111,61 +134,63 @@ export class Sieve {
     const { next, classes, shift, firstSpecial, newline, escapeState, start } = this.#automaton;
     const buffer = this.#buffer;
     let state = this.#state;
-    for (let at = from; at < to; at += 1) {
-      if (this.#escape !== ESCAPE.none) {
+    let at = this.#escape === ESCAPE.none ? from : this.#skipSequence(from, to);
+    while (at < to) {
+      const after = next[(state << shift) | classes[buffer[at]!]!]!;
+      at += 1;
+      if (after < firstSpecial) {
+        state = after;
+      } else if (after === newline) {
+        this.#endLine(at - 1);
+        state = start;
+      } else if (after === escapeState) {
+        this.#escape = ESCAPE.begun;
         at = this.#skipSequence(at, to);
-        if (at >= to) break;
         // A cursor that moves to the right leaves a blank, as `consoleTexts` has it.
-        if (buffer[at] === 0x43) state = next[(state << shift) | classes[0x20]!]!;
-        continue;
+        if (buffer[at - 1] === CURSOR_FORWARD) state = next[(state << shift) | classes[0x20]!]!;
+      } else {
+        state = after;
+        for (const owner of this.#automaton.owners[after]!)
+          if (this.quiet[owner] === 0 && !this.#owners.includes(owner)) this.#owners.push(owner);
       }
-      const to_ = next[(state << shift) | classes[buffer[at]!]!]!;
-      if (to_ >= firstSpecial) {
-        if (to_ === newline) {
-          if (this.wantAll || this.#owners.length > 0) this.#finish(at);
-          else {
-            this.#lineStart = at + 1;
-            this.#number += 1;
-          }
-          state = start;
-          continue;
-        }
-        if (to_ === escapeState) {
-          this.#escape = ESCAPE.begun;
-          continue;
-        }
-        for (const owner of this.#automaton.owners[to_]!) if (!this.#owners.includes(owner)) this.#owners.push(owner);
-      }
-      state = to_;
     }
     this.#state = state;
   }
 
-  /** From `at` to the last byte of the sequence that it stands in; `to` when that is not here yet. */
+  #endLine(end: number): void {
+    if (end > this.#lineStart && (this.wantAll || this.#owners.length > 0)) {
+      if (this.#owners.includes(this.#brokenOwner)) this.#sieveAgain(end);
+      if (this.wantAll || this.#owners.length > 0) this.#handOn(end, false);
+      this.#owners = [];
+    }
+    this.#lineStart = end + 1;
+    this.#number += 1;
+  }
+
+  /** Where the sequence that `at` stands in is over; `to` when its end is not here yet. */
   #skipSequence(at: number, to: number): number {
     const buffer = this.#buffer;
     for (; at < to; at += 1) {
       const byte = buffer[at]!;
       if (byte === LF) {
         // A line's end is a line's end, in a broken sequence too.
-        this.#escape = ESCAPE.none;
-        return at - 1;
+        return this.#leave(at);
       }
       switch (this.#escape) {
         case ESCAPE.begun:
           if (byte === 0x5b) this.#escape = ESCAPE.control;
           else if (byte === 0x5d || byte === 0x50 || byte === 0x58 || byte === 0x5e || byte === 0x5f) this.#escape = ESCAPE.string;
-          else if (byte < 0x20 || byte > 0x2f) return this.#leave(at);
+          else if (byte < 0x20 || byte > 0x2f) return this.#leave(at + 1);
           break;
         case ESCAPE.control:
-          if (byte < 0x20 || byte > 0x3f) return this.#leave(at);
+          if (byte < 0x20 || byte > 0x3f) return this.#leave(at + 1);
           break;
         case ESCAPE.string:
-          if (byte === 0x07) return this.#leave(at);
+          if (byte === 0x07) return this.#leave(at + 1);
           if (byte === 0x1b) this.#escape = ESCAPE.stringEnd;
           break;
         default:
-          return this.#leave(at);
+          return this.#leave(at + 1);
       }
     }
     return to;
@@ -176,11 +201,10 @@ export class Sieve {
     return at;
   }
 
-  #finish(end: number): void {
-    this.#handOn(end, false);
-    this.#owners = [];
-    this.#lineStart = end + 1;
-    this.#number += 1;
+  /** The same line without the sequences that are written out as text. */
+  #sieveAgain(end: number): void {
+    const text = this.#buffer.toString("latin1", this.#lineStart, end).replace(WRITTEN_OUT, "");
+    this.#owners = ownersIn(this.#automaton, text).filter((owner) => this.quiet[owner] === 0 && owner !== this.#brokenOwner);
   }
 
   #piece(): void {

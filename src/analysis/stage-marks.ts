@@ -85,7 +85,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/syslinux",
     stage: "bootloader",
     program: "syslinux",
-    pattern: /^(?:SYS|ISO|PXE|EXT)LINUX \d+\.\d+ |^Loading \S+\.{3} ?(?:ok|ready)\b|^boot: /,
+    pattern: /^(?:SYS|ISO|PXE|EXT)LINUX \d+\.\d+ |^Loading \S+\.\.\. ?(?:ok|ready)\b|^boot: /,
     begins: true,
     matches: [
       "ISOLINUX 6.04 20200816 ETCD Copyright (C) 1994-2015 H. Peter Anvin et al",

@@ -22,8 +22,8 @@ export interface Evidence {
   readonly goalLine: number | null;
   /** The goal was seen: in the log, on the screen, or by the recorder. */
   readonly goalReached: boolean;
-  /** Line of the last boot that showed a stage last; null without one. */
-  readonly markLine: number | null;
+  /** The last line with something on it: where an incomplete boot is looked at first. Null without one. */
+  readonly lastLine: number | null;
   /** Line of the last prompt in the log; 0 without one. */
   readonly promptLine: number;
   readonly ending: Ending | undefined;
@@ -108,7 +108,7 @@ export function decideVerdict(evidence: Evidence): Verdict {
       decision.result === "success"
         ? [evidence.goalLine]
         : cause === undefined
-          ? [evidence.markLine]
+          ? [evidence.lastLine]
           : [cause, decision.finding].map((index) => (index === undefined ? null : findings[index]!.line));
     return {
       result: decision.result,

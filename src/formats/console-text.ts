@@ -15,11 +15,12 @@ const SEQUENCE = new RegExp(
     "\\x1b[PX^_][^\\x1b\\n]{0,512}(?:\\x1b\\\\)?",
     "\\x1b[ -/]{0,4}[0-~]?",
     "[\\0-\\x08\\x0b-\\x1f\\x7f]",
-    // Colours that a capture tool or syslog wrote out as text.
     "(?:\\^\\[|#033)\\[[0-9;]{0,16}[mK]",
   ].join("|"),
   "g",
 );
+/** Colours that a capture tool or syslog wrote out as text. */
+export const WRITTEN_OUT = /(?:\^\[|#033)\[[0-9;]{0,16}[mK]/g;
 const DIRTY = /[\0-\x08\x0b-\x1f\x7f]|\^\[\[|#033\[/;
 
 /** Texts of one raw line, in the order in which they were drawn; blank ones left out. `[""]` is never returned: a blank line gives `[]`. */

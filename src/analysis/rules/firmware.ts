@@ -144,7 +144,7 @@ export const FIRMWARE_RULES: readonly Rule[] = [
     stage: "firmware",
     domain: "firmware",
     pattern:
-      /^(?:ERROR: {1,4}BL\d\w?: (?:F|f)ailed to load image|PANIC (?:at PC|in EL3)|SPL: (?:failed to boot from all boot devices|Unsupported Boot Device)|sbi_trap_error: |init_\w{1,20}boot: .{0,60}failed|CBFS: '?[\w./-]{1,60}payload'? not found|Payload not loaded\.)|^### ERROR ### Please RESET the board ###/,
+      /^(?:ERROR: {1,4}BL\d\w?: (?:F|f)ailed to load image|PANIC (?:at PC|in EL3)|SPL: (?:failed to boot from all boot devices|Unsupported Boot Device)|sbi_trap_error: |CBFS: '?[\w./-]{1,60}payload'? not found|Payload not loaded\.)|^### ERROR ### Please RESET the board ###/,
     ends: true,
     explanation: "The board's first firmware could not load or run what comes after it.",
     hint: "Check the boot medium: the firmware image may be damaged, incomplete, or for another board.",

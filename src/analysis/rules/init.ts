@@ -264,7 +264,7 @@ export const INIT_RULES: readonly Rule[] = [
     stage: "userspace",
     domain: "userspace",
     pattern:
-      /^ \* ERROR: (?<service>\S{1,80}) failed to (?:start|stop)|^(?:Starting|Mounting|Running) (?<script>[\w ./-]{1,80}?)(?:\.\.\.|:) ?(?:\[ ?)?(?:FAIL(?:ED)?|failed!)|^(?:ok|fail): .{0,5}runsv|^\[(?:FAIL|fail)\] (?:Starting|Mounting) (?<deb>.{1,80}?) ?(?:\.\.\.|:)/,
+      /^ \* ERROR: (?<service>\S{1,80}) failed to (?:start|stop)|^(?:Starting|Mounting|Running) (?<script>[\w ./-]{1,80}?)(?::|\.\.\.) ?(?:FAIL|failed!|\[ ?FAIL)|^(?:ok|fail): .{0,5}runsv|^\[(?:FAIL|fail)\] (?<deb>.{1,80}?) ?(?:\.\.\.|:)/,
     explanation: "An init script failed: {service}{script}{deb}.",
     hint: "Run it by hand in the running system to see its error.",
     matches: [" * ERROR: networking failed to start", "Starting network: FAIL", "[FAIL] Starting web server: nginx ... failed!"],
