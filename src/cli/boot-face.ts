@@ -19,11 +19,13 @@ export function bootFace(cli: Cli, options: { readonly serial?: boolean | undefi
 function jsonFace(cli: Cli): BootFace {
   const decoder = new StringDecoder("utf8");
   const print = (value: unknown) => cli.out(`${printableJson(value)}\n`);
+  const printSerial = (text: string) => {
+    if (text !== "") print({ type: "serial", text });
+  };
   return (event) => {
-    if (event.type === "serial") {
-      const text = decoder.write(Buffer.from(event.bytes));
-      if (text !== "") print({ type: "serial", text });
-    } else if (event.type === "console") print({ ...event.event, type: event.event.type, source: event.source });
+    if (event.type === "ending" || event.type === "restart") printSerial(decoder.end());
+    if (event.type === "serial") printSerial(decoder.write(Buffer.from(event.bytes)));
+    else if (event.type === "console") print({ ...event.event, type: event.event.type, source: event.source });
     else if (event.type === "tick") print({ type: "tick", elapsed_ms: Math.round(event.elapsedMs), last_line: event.lastLine });
     else print(event);
   };
@@ -31,8 +33,18 @@ function jsonFace(cli: Cli): BootFace {
 
 function withConsole(cli: Cli, rest: BootFace): BootFace {
   const filter = new TerminalFilter({ colours: cli.colourOut });
+  let last = "\n";
+  const pass = (text: string) => {
+    if (text === "") return;
+    cli.out(text);
+    last = text.at(-1) ?? last;
+  };
   return (event) => {
-    if (event.type === "serial") cli.out(filter.write(event.bytes));
+    if (event.type === "ending" || event.type === "restart") {
+      pass(filter.end());
+      if (last !== "\n") pass("\n"); // a prompt waits at its line's end
+    }
+    if (event.type === "serial") pass(filter.write(event.bytes));
     else if (event.type !== "tick") rest(event);
   };
 }

@@ -12,24 +12,22 @@ const FLAGS = PARAMETERS.filter(({ setting }) => setting !== "iso");
 
 export function addSettingFlags(command: CommandUnknownOpts): void {
   for (const parameter of FLAGS) {
-    const names = [parameter.alias, flagOf(parameter).slice(2)].filter(
-      (name) => name !== undefined && `--${name}` !== undefined,
-    ) as string[];
-    for (const name of new Set(names)) command.addOption(flagOption(name, parameter, name === names.at(-1)));
+    if (parameter.alias !== undefined) command.addOption(flagOption(parameter.alias, parameter).hideHelp());
+    const full = flagOption(flagOf(parameter).slice(2), parameter);
+    full.description = describe(parameter);
+    command.addOption(full);
   }
 }
 
-function flagOption(name: string, parameter: Parameter, isFullName: boolean): Option {
-  const { value, help, standard } = parameter;
-  const option =
-    value.type === "switch"
-      ? new Option(`--${name}`, help)
-      : new Option(`--${name} <${value.type === "choice" ? value.values.join("|") : value.type === "integer" ? "n" : value.type}>`, help);
-  if (!isFullName) return option.hideHelp();
-  const alias = parameter.alias !== undefined ? `; short: --${parameter.alias}` : "";
-  const fallback = standard === undefined || standard === false || parameter.setting === "logDir" ? "" : ` (default ${standard})`;
-  option.description = `${help}${fallback}${alias}`;
-  return option;
+function flagOption(name: string, { value, help }: Parameter): Option {
+  if (value.type === "switch") return new Option(`--${name}`, help);
+  const argument = value.type === "choice" ? value.values.join("|") : value.type === "integer" ? "n" : value.type;
+  return new Option(`--${name} <${argument}>`, help);
+}
+
+function describe({ setting, help, standard, alias }: Parameter): string {
+  const otherwise = standard === undefined || standard === false || setting === "logDir" ? "" : ` (default ${standard})`;
+  return `${help}${otherwise}${alias === undefined ? "" : `; short: --${alias}`}`;
 }
 
 /** What the person said on this line. Throws (`usage`) on a bad value and on the two names of one flag with different values. */

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { analyseSession } from "../analysis/analyse.ts";
 import { SESSION_FILES } from "../contract/session.ts";
-import { systemClock } from "../host/clock.ts";
+import { printable } from "../formats/escape-terminal.ts";
 import { findSession } from "../session/catalogue.ts";
 import { exists } from "../session/finalise.ts";
-import { sweepOrphans } from "../session/orphans.ts";
 import type { Cli } from "./cli.ts";
+import { sweep } from "./cut-off-sessions.ts";
 import { logDirectoryOf } from "./log-directory.ts";
 import { examplesText } from "./program.ts";
 
@@ -25,10 +25,11 @@ export function command(cli: Cli): CommandUnknownOpts {
     )
     .action(async (reference, { logDir, json }) => {
       const directory = logDirectoryOf(logDir, cli.env);
-      await sweepOrphans(directory, systemClock, cli.job.signal);
+      await sweep(cli, directory);
       const entry = await findSession(directory, reference);
       if (!(await exists(join(entry.directory, SESSION_FILES.report)))) await analyseSession(entry.directory);
-      // report.txt quotes the guest with its control characters made visible already.
-      cli.out(await readFile(join(entry.directory, json === true ? SESSION_FILES.report : SESSION_FILES.reportText), "utf8"));
+      const page = await readFile(join(entry.directory, json === true ? SESSION_FILES.report : SESSION_FILES.reportText), "utf8");
+      if (json === true) cli.json(JSON.parse(page));
+      else cli.out(printable(page, { keepNewlines: true })); // the session may come from anywhere
     });
 }

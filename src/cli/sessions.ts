@@ -1,10 +1,9 @@
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import picocolors from "picocolors";
 import { printable } from "../formats/escape-terminal.ts";
-import { systemClock } from "../host/clock.ts";
 import { findSession, listSessions, removeSession, type SessionEntry, sessionSize } from "../session/catalogue.ts";
-import { sweepOrphans } from "../session/orphans.ts";
 import type { Cli } from "./cli.ts";
+import { sweep } from "./cut-off-sessions.ts";
 import { logDirectoryOf } from "./log-directory.ts";
 import { examplesText } from "./program.ts";
 import { byteSize, duration } from "./terminal.ts";
@@ -64,6 +63,7 @@ function removeCommand(cli: Cli): CommandUnknownOpts {
     .option("--log-dir <path>", LOG_DIR)
     .action(async (references, { logDir }) => {
       const directory = logDirectoryOf(logDir, cli.env);
+      await sweep(cli, directory); // a session gets its line in the index before it goes
       // All are found before the first is removed: a slip in the third name removes nothing.
       const entries = await Promise.all(references.map((reference) => findSession(directory, reference)));
       for (const entry of new Map(entries.map((one) => [one.directory, one])).values()) {
@@ -71,12 +71,6 @@ function removeCommand(cli: Cli): CommandUnknownOpts {
         cli.err(`Removed ${printable(entry.directory)}.`);
       }
     });
-}
-
-async function sweep(cli: Cli, directory: string): Promise<void> {
-  for (const id of await sweepOrphans(directory, systemClock, cli.job.signal)) {
-    cli.err(`Session ${printable(id)} had been cut off; it is marked failed and analysed.`);
-  }
 }
 
 const asJson = ({ id, directory, state, session }: SessionEntry) => ({ ...session, session_id: id, state, directory });

@@ -1,9 +1,10 @@
 /** The sessions under a log directory: which there are, how they went, which one a person means. */
-import { readdir, rm, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { HiperisoError } from "../contract/error.ts";
 import { ownerSchema, SESSION_FILES, type SessionFile, sessionEndedSchema, sessionStartedSchema } from "../contract/session.ts";
-import { isAlive } from "../host/process-identity.ts";
+import { isAlive, ownIdentity } from "../host/process-identity.ts";
+import { unbornName } from "./directory.ts";
 import { exists, readJson } from "./finalise.ts";
 
 export interface SessionEntry {
@@ -20,10 +21,13 @@ export async function listSessions(logDirectory: string): Promise<readonly Sessi
     if (error.code === "ENOENT") return [];
     throw new HiperisoError({ what: "list sessions", where: logDirectory, found: error.message, kind: "usage", cause: error });
   });
-  const entries = await Promise.all(names.filter((name) => !name.startsWith(".")).map((name) => readSession(join(logDirectory, name))));
-  return entries
-    .filter((entry) => entry !== undefined)
-    .sort((a, b) => compare(a.session.start_time_utc, b.session.start_time_utc) || compare(a.id, b.id));
+  const entries: SessionEntry[] = [];
+  // One after the other: many thousand files opened at once are more than a process may have, and those too many would be missing here.
+  for (const name of names.filter((one) => !one.startsWith("."))) {
+    const entry = await readSession(join(logDirectory, name));
+    if (entry !== undefined) entries.push(entry);
+  }
+  return entries.sort((a, b) => compare(a.session.start_time_utc, b.session.start_time_utc) || compare(a.id, b.id));
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -53,6 +57,7 @@ export async function findSession(logDirectory: string, reference: string | unde
       hint: "`hiperiso sessions list` shows them.",
       kind: "usage",
     });
+  if (reference === "") throw bad("an id, the beginning of one, or a directory", "nothing"); // a shell variable that was not set
   if (reference?.includes("/")) {
     const entry = await readSession(resolve(reference));
     if (entry === undefined)
@@ -75,7 +80,10 @@ export async function findSession(logDirectory: string, reference: string | unde
   );
 }
 
-/** Removes a session's directory. Its index line stays: the index is a diary. Throws while the session runs. */
+/**
+ * Removes a session's directory, at once for whoever looks: what is left of a removal that is killed, the next start
+ * takes away. Its index line stays: the index is a diary. Throws while the session runs.
+ */
 export async function removeSession(entry: SessionEntry): Promise<void> {
   if (entry.state === "running") {
     throw new HiperisoError({
@@ -86,7 +94,9 @@ export async function removeSession(entry: SessionEntry): Promise<void> {
       kind: "usage",
     });
   }
-  await rm(entry.directory, { recursive: true });
+  const discarded = join(dirname(entry.directory), unbornName(ownIdentity()));
+  await rename(entry.directory, discarded);
+  await rm(discarded, { recursive: true });
 }
 
 /** Bytes in a session's directory. */

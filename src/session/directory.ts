@@ -13,8 +13,8 @@ import type { Clock } from "../host/clock.ts";
 import { sessionId } from "./session-id.ts";
 import { appendPhase, decodeTiming, timingFile } from "./timing.ts";
 
-/** Name of a directory that is not yet a session: it says whose it is, since nothing may be in it yet. */
-const unbornName = ({ pid, pid_start_ticks }: Owner): string =>
+/** Name of a directory that is not yet a session, or no longer one: it says whose it is, since nothing may be in it. */
+export const unbornName = ({ pid, pid_start_ticks }: Pick<Owner, "pid" | "pid_start_ticks">): string =>
   `.unborn-session-${pid}-${pid_start_ticks}-${randomBytes(4).toString("hex")}`;
 
 /** Undefined for any other name. */
@@ -88,7 +88,7 @@ export class SessionDirectory {
         }
       }
     } catch (error) {
-      if (unborn !== undefined) await rm(unborn, { recursive: true, force: true });
+      if (unborn !== undefined) await rm(unborn, { recursive: true, force: true }).catch(() => {}); // else the next start removes it
       throw new HiperisoError({
         what: "make a session directory",
         where: logDirectory,
@@ -102,11 +102,12 @@ export class SessionDirectory {
 
   async #writeFirstFiles(unborn: string, session: NewSession): Promise<void> {
     const environment = [...session.environment].map(([name, value]) => `${name}=${value}\n`).join("");
+    // First, for whoever finds this directory after we were killed: it leads to our private files.
+    await writeFileAtomic(join(unborn, SESSION_FILES.owner), encodeJson(session.owner));
     await writeFile(join(unborn, RESERVE_FILE), Buffer.alloc(RESERVE_BYTES, 0x2e));
     await writeFileAtomic(join(unborn, SESSION_FILES.session), encodeJson(this.started));
     await writeFileAtomic(join(unborn, SESSION_FILES.status), encodeJson(this.#status("started", session.firstStage)));
     await writeFileAtomic(join(unborn, SESSION_FILES.env), environment);
-    await writeFileAtomic(join(unborn, SESSION_FILES.owner), encodeJson(session.owner));
     await writeFileAtomic(join(unborn, SESSION_FILES.heartbeat), "");
     await writeFileAtomic(join(unborn, SESSION_FILES.timing), "");
   }
@@ -177,14 +178,14 @@ function startedSession(id: string, { started, logDirectory, shownPath }: NewSes
 
 export const encodeJson = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** False when `to` exists: a session's directory is never empty, and rename(2) replaces only an empty one. */
+/** False when `to` exists: a session's directory is never empty, and rename(2) replaces only an empty one. A file is in the way as well. */
 async function renameUnlessTaken(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
     return true;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    if (code === "ENOTEMPTY" || code === "EEXIST" || code === "ENOTDIR") return false;
     throw error;
   }
 }

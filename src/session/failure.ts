@@ -1,8 +1,10 @@
-/** Endings of a recorder that failed, and FAILURE.txt: what went wrong, for a person. */
+/** What is said where the recorder failed or the boot did: its ending, its analysis all the same, and FAILURE.txt for a person. */
 import { stat } from "node:fs/promises";
+import { type Analysed, analyseSession } from "../analysis/analyse.ts";
 import { reasonOf } from "../contract/error.ts";
+import type { Job } from "../contract/job.ts";
 import type { Report } from "../contract/report.ts";
-import { type Ending, SESSION_FILES } from "../contract/session.ts";
+import { type Ending, SESSION_FILES, type SessionAnalysis } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import type { MachinePlan } from "../machine/plan.ts";
 import type { SessionDirectory } from "./directory.ts";
@@ -30,12 +32,39 @@ export async function failedEnding(directory: SessionDirectory, goal: string, th
   };
 }
 
+const UNKNOWN: SessionAnalysis = {
+  boot_result: "incomplete",
+  boot_stage_final: "unknown",
+  failure_domain: "unknown",
+  reached_login: 0,
+  kernel_panic_count: 0,
+  error_count: 0,
+  has_serial: 0,
+  has_trace: 0,
+  boot_duration_ms: 0,
+  graphics_drivers: "",
+  graphics_resolution: "",
+};
+
+type Concluded = Pick<Analysed, "analysis"> & { readonly report: Report | undefined; readonly trouble: unknown };
+
+/** A session is closed whether or not it could be analysed (a full disk, evidence that cannot be read). Throws only when aborted. */
+export async function analyseOrSayWhy(directory: string, job: Job): Promise<Concluded> {
+  try {
+    return { ...(await analyseSession(directory, { job })), trouble: undefined };
+  } catch (trouble) {
+    job.signal.throwIfAborted();
+    const unwritten = await analyseSession(directory, { job, write: false }).catch(() => undefined);
+    return { report: unwritten?.report, analysis: unwritten?.analysis ?? UNKNOWN, trouble };
+  }
+}
+
 /** Undefined where neither the recorder failed nor the boot. `thrown` is undefined where the recorder ended in order. */
-export function failureText(thrown: unknown, ending: Ending, report: Report): string | undefined {
-  if (thrown === undefined && report.boot_result !== "failure") return undefined;
+export function failureText(thrown: unknown, ending: Ending, report: Report | undefined): string | undefined {
+  if (thrown === undefined && report?.boot_result !== "failure") return undefined;
   const lines: string[] = [];
   if (thrown !== undefined) lines.push(`The recorder failed: ${printable(reasonOf(thrown))}`);
-  if (report.boot_result === "failure") {
+  if (report?.boot_result === "failure") {
     const cause = report.findings.find((finding) => finding.cause);
     lines.push(`The boot failed at stage ${report.boot_stage_final} (domain ${report.failure_domain}).`);
     if (cause !== undefined) {
@@ -44,6 +73,7 @@ export function failureText(thrown: unknown, ending: Ending, report: Report): st
       lines.push(`What to try: ${printable(cause.hint)}`);
     }
   }
-  lines.push(`The boot ended because: ${printable(ending.detail)}`, `The whole story is in ${SESSION_FILES.reportText}.`);
+  lines.push(`The boot ended because: ${printable(ending.detail)}`);
+  if (report !== undefined) lines.push(`The whole story is in ${SESSION_FILES.reportText}.`);
   return lines.join("\n");
 }

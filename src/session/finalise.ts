@@ -36,13 +36,18 @@ export async function finaliseSession(directory: SessionDirectory, outcome: Sess
   const session = await endedSession(directory, outcome);
   if (outcome.failure !== undefined) await writeFileAtomic(directory.file(SESSION_FILES.failure), `${outcome.failure}\n`);
   await directory.writeJson(SESSION_FILES.session, session);
-  await directory.setStatus(outcome.status, outcome.stage, outcome.ending.qemu_exit_code);
-  await completeSession(directory, session, signal);
+  await completeSession(directory, session, outcome.stage, signal);
   return session;
 }
 
 /** What is left to do when `session.json` is final. */
-export async function completeSession(directory: SessionDirectory, session: SessionEnded, signal: AbortSignal): Promise<void> {
+export async function completeSession(
+  directory: SessionDirectory,
+  session: SessionEnded,
+  stage: StatusStage,
+  signal: AbortSignal,
+): Promise<void> {
+  await directory.setStatus(session.status, stage, session.qemu_exit_code);
   await appendIndexLine(directory.logDirectory, indexLineOf(session), signal);
   await writeFile(directory.file(SESSION_FILES.complete), "");
 }

@@ -5,28 +5,35 @@
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { analyseSession } from "../analysis/analyse.ts";
+import { STANDARD_GOAL } from "../analysis/goal.ts";
+import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { silentProgress } from "../contract/job.ts";
 import {
   endingSchema,
   type Owner,
   ownerSchema,
   SESSION_FILES,
   type SessionEnded,
-  type SessionStarted,
+  type StatusStage,
   sessionEndedSchema,
   sessionStartedSchema,
+  statusSchema,
 } from "../contract/session.ts";
 import { type Clock, utcOf } from "../host/clock.ts";
 import { withDirectoryLock } from "../host/lock.ts";
 import { identityOf, isAlive } from "../host/process-identity.ts";
 import { decodeUnbornName, SessionDirectory } from "./directory.ts";
-import { failedEnding, failureText } from "./failure.ts";
+import { analyseOrSayWhy, failedEnding, failureText } from "./failure.ts";
 import { completeSession, exists, finaliseSession, readJson } from "./finalise.ts";
+import { removeScratch } from "./scratch.ts";
 
 const OWNER_DIED = "its recorder was killed, or the computer went down, before the boot was over";
 const NO_HOST: SessionEnded["host"] = { kernel_version: "", cpu_model: "", cpu_logical_cores: 0, total_ram_mb: 0, virt_supported: false };
 
-/** Ids of the sessions that were closed. One sweeper at a time: two programs that start together must not both add a line. */
+/**
+ * Ids of the sessions that were closed. One sweeper at a time: two programs that start together must not both add a line.
+ * Throws the first trouble when all have been tried: a session that cannot be closed keeps no other from it.
+ */
 export async function sweepOrphans(logDirectory: string, clock: Clock, signal: AbortSignal): Promise<readonly string[]> {
   const names = await readdir(logDirectory).catch(() => []);
   const suspects: string[] = [];
@@ -36,15 +43,27 @@ export async function sweepOrphans(logDirectory: string, clock: Clock, signal: A
   if (suspects.length === 0) return [];
   return await withSweepLock(logDirectory, signal, async () => {
     const closed: string[] = [];
+    const troubles: unknown[] = [];
     for (const name of suspects) {
       const path = join(logDirectory, name);
-      if (!(await isOrphan(path))) continue; // another sweeper was here first
-      if (decodeUnbornName(name) !== undefined) await rm(path, { recursive: true, force: true });
-      else if (await closeOrphan(logDirectory, path, clock, signal)) closed.push(name);
+      try {
+        if (!(await isOrphan(path))) continue; // another sweeper was here first
+        await endLeftovers(path);
+        if (decodeUnbornName(name) !== undefined) await rm(path, { recursive: true, force: true });
+        else if (await closeOrphan(logDirectory, path, clock, signal)) closed.push(name);
+      } catch (error) {
+        signal.throwIfAborted();
+        troubles.push(
+          new HiperisoError({ what: "close a session that was cut off", where: path, found: reasonOf(error), hint: RIGHTS, cause: error }),
+        );
+      }
     }
+    if (troubles.length > 0) throw troubles[0];
     return closed;
   });
 }
+
+const RIGHTS = "See that you may write there and that there is room.";
 
 /** A lock of its own: closing a session takes the log directory's for its index line. */
 async function withSweepLock<T>(logDirectory: string, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
@@ -66,25 +85,28 @@ async function readOwner(path: string): Promise<Owner | undefined> {
 
 /** False where the directory holds no readable `session.json`: nothing can be said of it. */
 async function closeOrphan(logDirectory: string, path: string, clock: Clock, signal: AbortSignal): Promise<boolean> {
-  const session = await readJson(join(path, SESSION_FILES.session)).catch(() => undefined);
-  await endLeftovers(path);
-  const ended = sessionEndedSchema.safeParse(session);
-  const started = sessionStartedSchema.safeParse(session);
-  if (ended.success) await completeSession(SessionDirectory.at(logDirectory, startOf(ended.data, path), clock), ended.data, signal);
-  else if (started.success)
-    await closeStarted(SessionDirectory.at(logDirectory, { ...started.data, session_id: basename(path) }, clock), signal);
-  else return false;
+  const content = await readJson(join(path, SESSION_FILES.session)).catch(() => undefined);
+  const session = sessionEndedSchema.safeParse(content).data ?? sessionStartedSchema.safeParse(content).data;
+  if (session === undefined) return false;
+  const directory = SessionDirectory.at(logDirectory, { ...session, status: "started", session_id: basename(path) }, clock);
+  if (session.status === "started") await closeStarted(directory, signal);
+  else await completeSession(directory, session as SessionEnded, await lastStage(directory, session as SessionEnded), signal);
   return true;
 }
 
-const startOf = (session: SessionEnded, path: string): SessionStarted => ({ ...session, status: "started", session_id: basename(path) });
+/** The cut may have come before `status.json` was written, or after. */
+async function lastStage(directory: SessionDirectory, { status }: SessionEnded): Promise<StatusStage> {
+  const written = statusSchema.safeParse(await readJson(directory.file(SESSION_FILES.status)).catch(() => undefined)).data;
+  if (written?.status === status) return written.stage;
+  return status === "complete" ? "session_complete" : "fatal_error";
+}
 
 async function closeStarted(directory: SessionDirectory, signal: AbortSignal): Promise<void> {
   const ending = endingSchema.safeParse(await readJson(directory.file(SESSION_FILES.ending)).catch(() => undefined)).data;
-  const known = ending ?? (await failedEnding(directory, String(directory.started["goal"] ?? ""), new Error(OWNER_DIED)));
+  const known = ending ?? (await failedEnding(directory, String(directory.started["goal"] ?? STANDARD_GOAL), new Error(OWNER_DIED)));
   await directory.releaseReserve();
   if (ending === undefined) await directory.writeJson(SESSION_FILES.ending, known);
-  const { report, analysis } = await analyseSession(directory.path);
+  const { report, analysis } = await analyseOrSayWhy(directory.path, { signal, progress: silentProgress });
   const lastBeat = await stat(directory.file(SESSION_FILES.heartbeat)).catch(() => undefined);
   await finaliseSession(
     directory,
@@ -107,8 +129,15 @@ async function endLeftovers(path: string): Promise<void> {
   const qemu = ownerSchema
     .partial({ scratch_dir: true })
     .safeParse(await readJson(join(path, SESSION_FILES.qemuProcess)).catch(() => undefined)).data;
-  if (qemu !== undefined && isAlive({ ...qemu })) process.kill(qemu.pid, "SIGKILL");
+  if (qemu !== undefined && isAlive(qemu)) killUnlessGone(qemu.pid);
   const owner = await readOwner(path);
-  if (owner !== undefined && basename(owner.scratch_dir).startsWith("hiperiso-"))
-    await rm(owner.scratch_dir, { recursive: true, force: true });
+  if (owner !== undefined) await removeScratch(owner);
+}
+
+function killUnlessGone(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }

@@ -4,17 +4,20 @@
  * Whatever throws after the directory exists ends as a failed session with what was recorded until then; whatever
  * kills this process leaves an orphan that the next start finishes (`orphans.ts`).
  */
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { analyseSession } from "../analysis/analyse.ts";
 import { createGoal } from "../analysis/goal.ts";
+import { reasonOf } from "../contract/error.ts";
+import { quietJob } from "../contract/job.ts";
 import type { Report } from "../contract/report.ts";
 import { type Ending, type Owner, SESSION_FILES, type SessionEnded, type SessionStarted } from "../contract/session.ts";
+import type { MachinePlan } from "../machine/plan.ts";
 import { runAttempt } from "./attempt.ts";
 import { SessionDirectory } from "./directory.ts";
-import { failedEnding, failureText } from "./failure.ts";
+import { analyseOrSayWhy, failedEnding, failureText } from "./failure.ts";
 import { finaliseSession } from "./finalise.ts";
 import type { Recording } from "./recording.ts";
+import { makeScratch, removeScratch } from "./scratch.ts";
 
 export interface Recorded {
   readonly directory: string;
@@ -24,14 +27,13 @@ export interface Recorded {
 
 export async function recordBoot(recording: Recording): Promise<Recorded> {
   createGoal(recording.goal); // a goal that means nothing is refused before anything is made
-  const scratch = await mkdtemp(join(recording.scratchRoot, "hiperiso-"));
+  recording.job.signal.throwIfAborted();
+  const owner: Owner = { ...recording.ownIdentity, scratch_dir: await makeScratch(recording.scratchRoot, recording.ownIdentity) };
   try {
-    const owner: Owner = { ...recording.ownIdentity, scratch_dir: scratch };
     const directory = await SessionDirectory.create({ ...recording.session, owner, firstStage: "mounted" }, recording.clock);
-    recording.onEvent({ type: "session", id: directory.id, directory: directory.path, plan: recording.plan });
-    return await recordIn(directory, scratch, recording);
+    return await recordIn(directory, owner.scratch_dir, recording);
   } finally {
-    await rm(scratch, { recursive: true, force: true });
+    await removeScratch(owner).catch((error: unknown) => recording.job.progress.warn(`${owner.scratch_dir} stays: ${reasonOf(error)}`));
   }
 }
 
@@ -40,6 +42,7 @@ async function recordIn(directory: SessionDirectory, scratch: string, recording:
   let failure: unknown;
   let emulated = false;
   try {
+    recording.onEvent({ type: "session", id: directory.id, directory: directory.path, plan: recording.plan });
     await directory.markPhase("started");
     await saveHostInventory(directory, recording);
     ending = await runAttempt(directory, scratch, recording.plan, recording);
@@ -50,13 +53,24 @@ async function recordIn(directory: SessionDirectory, scratch: string, recording:
       ending = { ...(await runAttempt(directory, scratch, recording.emulated, recording)), first_attempt: ending };
     }
   } catch (error) {
-    failure = error;
     ending = await failedEnding(directory, recording.goal, error);
+    if (interrupted(recording.job.signal, error)) ending = { ...ending, reason: "interrupted", detail: "stopped before QEMU ran" };
+    else failure = error;
   }
   recording.onEvent({ type: "ending", ending });
-  const { started } = directory;
-  const kvm = emulated ? "unavailable" : recording.plan.accelerator.use === "kvm" && failure === undefined ? "available" : started.kvm;
-  return await conclude(directory, { ...started, kvm }, ending, failure, recording);
+  return await conclude(directory, withKvm(directory.started, recording.plan, ending, emulated), ending, failure, recording);
+}
+
+/** Ctrl-C while the boot was being prepared: whoever waited threw. */
+const interrupted = (signal: AbortSignal, error: unknown): boolean =>
+  signal.aborted && (error === signal.reason || (error instanceof Error && error.name === "AbortError"));
+
+/** What the boot itself has shown of KVM is worth more than the probe. */
+function withKvm(started: SessionStarted, plan: MachinePlan, ending: Ending, emulated: boolean): SessionStarted {
+  if (emulated)
+    return { ...started, kvm: "unavailable", kvm_because: "it could not run this guest; see first_attempt", accelerator: "tcg" };
+  if (plan.accelerator.use === "kvm" && ending.duration_ms !== null) return { ...started, kvm: "available" };
+  return started;
 }
 
 /** It stopped in the middle of an instruction that KVM could not do, or would not even start. */
@@ -68,14 +82,15 @@ async function conclude(
   directory: SessionDirectory,
   started: SessionStarted,
   ending: Ending,
-  failure: unknown,
+  thrown: unknown,
   { clock, host, onEvent }: Recording,
 ): Promise<Recorded> {
   const endTimeUtc = clock.utc();
   await directory.releaseReserve();
   await directory.writeJson(SESSION_FILES.ending, ending);
-  await directory.markPhase("analysis");
-  const { report, analysis } = await analyseSession(directory.path);
+  await directory.markPhase("analysis").catch(() => {});
+  const { report, analysis, trouble } = await analyseOrSayWhy(directory.path, quietJob);
+  const failure = thrown ?? trouble;
   const failed = failure !== undefined;
   const outcome = {
     started,
