@@ -7,7 +7,7 @@ import type { Environment } from "../host/xdg.ts";
 import { type CheckedStage, type Choices, checkPlan } from "./checked-plan.ts";
 import { canonicalJson, orderOf, type Recipe, recipeDifference, recipeHash } from "./graph.ts";
 import { readPlan } from "./plan.ts";
-import type { StageSurroundings } from "./stage.ts";
+import { IngredientsChanged, type StageSurroundings } from "./stage.ts";
 import { Store } from "./store.ts";
 
 export interface BuildOptions extends Choices {
@@ -49,14 +49,12 @@ export async function buildPlan(planPath: string, options: BuildOptions, job: Jo
   const built: BuiltStage[] = [];
   for (const stage of orderOf(stages, [plan.result.stage])) {
     job.signal.throwIfAborted();
-    const recipe = await recipeOf(stage, hashes, surroundings);
+    const last = await store.lastRecipe(plan.name, stage.name);
+    const { recipe, reused } = await provideStage(stage, { store, hashes, surroundings });
     const hash = recipeHash(recipe);
     hashes.set(stage.name, hash);
-    const reused = await store.has(hash);
-    const because = reused ? "its output is kept" : reasonToRun(await store.lastRecipe(plan.name, stage.name), recipe);
-    if (!reused) await runStage(stage, recipe, { store, hashes, surroundings });
     await store.rememberLatest(plan.name, stage.name, hash);
-    built.push({ name: stage.name, hash, reused, because });
+    built.push({ name: stage.name, hash, reused, because: reused ? "its output is kept" : reasonToRun(last, recipe) });
   }
 
   const output = join(store.pathOf(hashes.get(plan.result.stage)!), plan.result.file);
@@ -69,6 +67,29 @@ export async function buildPlan(planPath: string, options: BuildOptions, job: Jo
     });
   }
   return { output, stages: built };
+}
+
+interface Around {
+  readonly store: Store;
+  readonly hashes: ReadonlyMap<string, string>;
+  readonly surroundings: StageSurroundings;
+}
+
+/** The stage's output is in the store when this returns. */
+async function provideStage(stage: CheckedStage, around: Around): Promise<{ readonly recipe: Recipe; readonly reused: boolean }> {
+  const provide = async () => {
+    const recipe = await recipeOf(stage, around.hashes, around.surroundings);
+    const reused = await around.store.has(recipeHash(recipe));
+    if (!reused) await runStage(stage, recipe, around);
+    return { recipe, reused };
+  };
+  try {
+    return await provide();
+  } catch (error) {
+    if (!(error instanceof HiperisoError && error.cause instanceof IngredientsChanged)) throw error;
+    around.surroundings.job.progress.say(error.cause.message);
+    return await provide();
+  }
 }
 
 async function recipeOf(stage: CheckedStage, hashes: ReadonlyMap<string, string>, surroundings: StageSurroundings): Promise<Recipe> {
@@ -86,12 +107,6 @@ function reasonToRun(last: Recipe | undefined, now: Recipe): string {
   if (last === undefined) return "it was never built";
   const differences = recipeDifference(last, now);
   return differences.length === 0 ? "its output is no longer kept" : `changed: ${differences.join(", ")}`;
-}
-
-interface Around {
-  readonly store: Store;
-  readonly hashes: ReadonlyMap<string, string>;
-  readonly surroundings: StageSurroundings;
 }
 
 async function runStage(stage: CheckedStage, recipe: Recipe, { store, hashes, surroundings }: Around): Promise<void> {

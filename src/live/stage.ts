@@ -1,5 +1,6 @@
 /** What a kind of stage is. Each file in `stages/` is one. */
 import type { z } from "zod";
+import { HiperisoError } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import type { Environment } from "../host/xdg.ts";
 
@@ -28,6 +29,9 @@ export interface StageRun extends StageSurroundings {
   /** Empty; thrown away when the stage ends. */
   readonly scratch: string;
 }
+
+/** Thrown by `run` when what `ingredients` said holds no longer. The runner asks again, once. */
+export class IngredientsChanged extends HiperisoError {}
 
 /** A kind as its file writes it. */
 export interface StageDefinition<Options> {

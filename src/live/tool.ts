@@ -27,7 +27,7 @@ export interface ToolAnswer {
 const LINES_SHOWN = 12;
 /** Between the request to end and SIGKILL. */
 const PATIENCE_MS = 5000;
-const PASSED_ON = ["PATH", "HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+const PASSED_ON = ["PATH", "HOME", "APT_CONFIG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
 /** Standard output of a program that must end with status 0. Throws with its last lines where it does not. As `askTool` otherwise. */
 export async function runTool(name: string, args: readonly string[], options: ToolOptions): Promise<string> {
@@ -42,7 +42,7 @@ export async function runTool(name: string, args: readonly string[], options: To
 }
 
 /**
- * Runs one program to its end. It sees no variables of the person but PATH, HOME and the proxies, one language and one time zone.
+ * Runs one program to its end. It sees no variables of the person but PATH, HOME, apt's configuration and the proxies, one language and one time zone.
  * Throws where it cannot be found, is killed, or the job is aborted (it is then ended first).
  */
 export async function askTool(name: string, args: readonly string[], options: ToolOptions): Promise<ToolAnswer> {

@@ -10,7 +10,6 @@ import { lookForTool } from "../../src/host/tools.ts";
 import { buildPlan } from "../../src/live/runner.ts";
 import { stageKind } from "../../src/live/stage.ts";
 import { STAGE_KINDS } from "../../src/live/stages/kinds.ts";
-import { decodePackageRecord } from "../../src/live/stages/package.ts";
 import { buildModule } from "../formats/build-module.ts";
 
 const RELEASE = "6.1.0-test";
@@ -107,26 +106,5 @@ describe.skipIf(packedHere.length === 0)("a kernel out of its package", () => {
     await expect(buildKernel("modules: [cdrom, no-such]")).rejects.toThrow(
       /no_such: expected a module of this kernel, or one built into it/,
     );
-  });
-});
-
-describe("a record of apt-cache", () => {
-  const record = `Package: linux-image-6.8.0-31-generic\nVersion: 6.8.0-31.31\nPre-Depends: dpkg (>= 1.17)\nDepends: kmod, linux-base (>= 4.5), linux-modules-6.8.0-31-generic | other:any\nSHA256: ${"ab".repeat(32)}\nDescription: x\n`;
-
-  test("gives version, digest and names of dependencies", () => {
-    expect(decodePackageRecord(record)).toEqual({
-      name: "linux-image-6.8.0-31-generic",
-      version: "6.8.0-31.31",
-      sha256: "ab".repeat(32),
-      depends: ["dpkg", "kmod", "linux-base", "linux-modules-6.8.0-31-generic", "other"],
-    });
-  });
-
-  test.each([
-    ["of a virtual package", ""],
-    ["without a digest", record.replace(/SHA256.*\n/, "")],
-    ["with half a digest", record.replace(/ab\n/, "\n")],
-  ])("%s gives nothing", (_, text) => {
-    expect(decodePackageRecord(text)).toBeUndefined();
   });
 });

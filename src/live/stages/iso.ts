@@ -1,5 +1,5 @@
 /** The medium: one image that boots by BIOS and UEFI, as a CD and as a USB stick. */
-import { copyFile, mkdir, readFile, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { encodeFatImage } from "../../formats/fat-image.ts";
@@ -66,7 +66,6 @@ export const isoStage = stageKind({
     await copyFile(join(inputs["loaders"]!, "bios.img"), join(root, "boot/grub/bios.img"));
     const esp = join(scratch, "esp.img");
     await writeFile(esp, espImage(efiProgram, redirect, { epochS, id }));
-    await utimes(esp, epochS, epochS);
 
     const mbr = join(inputs["loaders"]!, "boot_hybrid.img");
     await runTool(

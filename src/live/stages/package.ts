@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
-import { type StageSurroundings, stageKind } from "../stage.ts";
+import { IngredientsChanged, type StageSurroundings, stageKind } from "../stage.ts";
 import { askTool, runTool } from "../tool.ts";
 
 const Options = z.strictObject({
@@ -14,9 +14,21 @@ const Options = z.strictObject({
     .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/))
     .min(1)
     .describe("Names, of which the first one that the distribution has is taken."),
-  follow: z.string().optional().describe("Regular expression: names of dependencies to take too, and of theirs."),
+  follow: z
+    .string()
+    .refine(isPattern, "expected a regular expression")
+    .optional()
+    .describe("Regular expression: names of dependencies to take too, and of theirs."),
 });
 type Options = z.infer<typeof Options>;
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /** Output: the packages as `.deb` files. */
 export const packageStage = stageKind({
@@ -51,18 +63,19 @@ interface PackageRecord extends PackageVersion {
 }
 
 /**
- * Asked of the computer's package lists. Where it has none, or has never heard of the package, lists of our own are fetched from
- * the same sources, which needs no root.
+ * Asked of the computer's package lists. Where it has none, has never heard of the package, or has older ones than ours, lists of
+ * our own are asked, fetched from the same sources, which needs no root.
  */
 async function resolved(options: Options, surroundings: StageSurroundings): Promise<readonly PackageRecord[]> {
-  const fromSystem = await lookUp(options, surroundings, []);
-  if (fromSystem !== undefined) return fromSystem;
   const own = await ownLists(surroundings);
-  const fromOwn = await lookUp(options, surroundings, own);
-  if (fromOwn !== undefined) return fromOwn;
-  await update(surroundings, own);
-  const fresh = await lookUp(options, surroundings, own);
-  if (fresh !== undefined) return fresh;
+  const [system, ours]: readonly AptOptions[] = [[], own.options];
+  for (const apt of (await areNewer(own.folder, surroundings)) ? [ours, system] : [system, ours]) {
+    const found = await lookUp(options, surroundings, apt!);
+    if (found !== undefined) return found;
+  }
+  await update(surroundings);
+  const found = await lookUp(options, surroundings, own.options);
+  if (found !== undefined) return found;
   throw new HiperisoError({
     what: "find a package",
     where: options.first_of.join(", "),
@@ -72,10 +85,13 @@ async function resolved(options: Options, surroundings: StageSurroundings): Prom
   });
 }
 
+/** In front of the other arguments of apt-cache and apt-get. */
+type AptOptions = readonly string[];
+
 async function lookUp(
   { first_of, follow }: Options,
   surroundings: StageSurroundings,
-  apt: readonly string[],
+  apt: AptOptions,
 ): Promise<readonly PackageRecord[] | undefined> {
   for (const name of first_of) {
     const first = await readRecord(name, surroundings, apt);
@@ -94,7 +110,7 @@ async function lookUp(
   return undefined;
 }
 
-async function readRecord(name: string, { env, job }: StageSurroundings, apt: readonly string[]): Promise<PackageRecord | undefined> {
+async function readRecord(name: string, { env, job }: StageSurroundings, apt: AptOptions): Promise<PackageRecord | undefined> {
   const { status, stdout } = await askTool("apt-cache", [...apt, "show", "--no-all-versions", name], { env, signal: job.signal });
   return status === 0 ? decodePackageRecord(stdout) : undefined;
 }
@@ -116,20 +132,22 @@ async function fetchPackage(entry: PackageVersion, into: string, surroundings: S
   const step = job.progress.begin(`download ${entry.name} ${entry.version}`);
   const growth = growthOf(into);
   const watch = setInterval(() => void growth().then((bytes) => step.advance(bytes)), WATCH_MS);
-  const download = (apt: readonly string[]) =>
+  const download = (apt: AptOptions) =>
     askTool("apt-get", [...apt, ...AS_ANY_USER, "download", `${entry.name}=${entry.version}`], { env, signal: job.signal, cwd: into });
   try {
     const own = await ownLists(surroundings);
-    if ((await download([])).status === 0 || (await download(own)).status === 0) return await checkDigest(entry, into);
+    for (const apt of [[], own.options]) {
+      if ((await download(apt)).status === 0) return await checkDigest(entry, into);
+    }
     // Lists that are older than the mirror name files that are gone from it.
-    await update(surroundings, own);
-    const { status, lastLines } = await download(own);
+    await update(surroundings);
+    const { status, lastLines } = await download(own.options);
     if (status === 0) return await checkDigest(entry, into);
-    throw new HiperisoError({
+    throw new IngredientsChanged({
       what: "download a package",
       where: `${entry.name} ${entry.version}`,
       found: lastLines,
-      hint: "Check the network.",
+      hint: "The package lists were fetched again. If this persists, check the network.",
     });
   } finally {
     clearInterval(watch);
@@ -164,19 +182,30 @@ async function checkDigest({ name, version, sha256 }: PackageVersion, folder: st
   throw new HiperisoError({ what: "download a package", where: `${name} ${version}`, expected: `SHA-256 ${sha256}`, found });
 }
 
-/** apt's options for package lists of our own, which any user may fetch. */
-async function ownLists({ cacheFolder }: StageSurroundings): Promise<readonly string[]> {
-  const state = join(cacheFolder, "apt");
-  await mkdir(join(state, "lists", "partial"), { recursive: true });
-  await mkdir(join(state, "cache", "archives", "partial"), { recursive: true });
-  const settings = [`Dir::State::lists=${state}/lists`, `Dir::Cache=${state}/cache`, "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="];
-  return [...settings, "Acquire::Languages=none", "Acquire::GzipIndexes=true"].flatMap((setting) => ["-o", setting]);
+/** Package lists of our own, which any user may fetch. */
+async function ownLists({ cacheFolder }: StageSurroundings): Promise<{ readonly folder: string; readonly options: AptOptions }> {
+  const folder = join(cacheFolder, "apt/lists");
+  const cache = join(cacheFolder, "apt/cache");
+  await mkdir(join(folder, "partial"), { recursive: true });
+  await mkdir(join(cache, "archives/partial"), { recursive: true });
+  const settings = [`Dir::State::lists=${folder}`, `Dir::Cache=${cache}`, "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="];
+  return { folder, options: [...settings, "Acquire::Languages=none", "Acquire::GzipIndexes=true"].flatMap((setting) => ["-o", setting]) };
 }
 
-async function update({ env, job }: StageSurroundings, apt: readonly string[]): Promise<void> {
+/** Whether our lists were fetched after the computer's. */
+async function areNewer(folder: string, { env, job }: StageSurroundings): Promise<boolean> {
+  if (!(await readdir(folder)).some((name) => name.includes("_Packages"))) return false;
+  const answer = await runTool("apt-config", ["shell", "lists", "Dir::State::lists/d"], { env, signal: job.signal });
+  const systemFolder = /^lists='(.*)'$/m.exec(answer)?.[1] ?? "/var/lib/apt/lists/";
+  const fetchedAt = async (path: string): Promise<number> => (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
+  return (await fetchedAt(folder)) > (await fetchedAt(systemFolder));
+}
+
+async function update(surroundings: StageSurroundings): Promise<void> {
+  const { env, job } = surroundings;
   const step = job.progress.begin("fetch the distribution's package lists");
   try {
-    await runTool("apt-get", [...apt, ...AS_ANY_USER, "update"], { env, signal: job.signal });
+    await runTool("apt-get", [...(await ownLists(surroundings)).options, ...AS_ANY_USER, "update"], { env, signal: job.signal });
   } finally {
     step.end();
   }
