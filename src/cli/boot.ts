@@ -1,27 +1,24 @@
-import { basename, resolve } from "node:path";
+import { basename } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { readConfig } from "../config/config-file.ts";
-import { emptyConfig } from "../config/hiperiso-json.ts";
-import { firstMatch } from "../config/overrides.ts";
-import { resolveSettings } from "../config/settings.ts";
+import { createGoal } from "../analysis/goal.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
-import { PARAMETERS, type Settings } from "../contract/parameters.ts";
+import type { Settings } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { systemClock } from "../host/clock.ts";
 import { readIdentity } from "../host/identity.ts";
 import { collectHostInventory } from "../host/inventory.ts";
 import { maskIdentity } from "../host/mask.ts";
 import { ownIdentity } from "../host/process-identity.ts";
-import { type Environment, expandTilde, tildify } from "../host/xdg.ts";
+import { tildify } from "../host/xdg.ts";
 import type { BootRequest } from "../machine/plan.ts";
 import { sweepOrphans } from "../session/orphans.ts";
-import { notBuiltYet, type PreparedBoot, prepareBoot } from "../session/prepare-boot.ts";
+import { type PreparedBoot, prepareBoot } from "../session/prepare-boot.ts";
 import { type Recorded, recordBoot } from "../session/record.ts";
 import type { Recording } from "../session/recording.ts";
 import { bootFace } from "./boot-face.ts";
-import { addSettingFlags, refuseUnbuiltFlags, settingsOf } from "./boot-flags.ts";
+import { addSettingFlags, settingsOf } from "./boot-flags.ts";
+import { environmentLines, scratchRoot, settle } from "./boot-settings.ts";
 import type { Cli } from "./cli.ts";
-import { standardLogDirectory } from "./log-directory.ts";
 import { examplesText } from "./program.ts";
 
 const EXAMPLES = [
@@ -86,8 +83,10 @@ interface BootOptions {
 
 async function boot(cli: Cli, image: string, options: BootOptions): Promise<Recorded> {
   const { env, job } = cli;
-  const { settings, warnings } = await settle(image, options, env);
-  if (settings.fallback && options.accel === "kvm") {
+  createGoal(options.until); // refused before the questions that take time
+  const said = settingsOf({ ...options });
+  const { settings, warnings: told } = await settle(image, said, options.config, env);
+  if (said.fallback === true && options.accel === "kvm") {
     throw new HiperisoError({
       what: "choose an accelerator",
       expected: "--accel kvm or --fallback",
@@ -114,39 +113,16 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
     limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit },
   };
   const prepared = await prepareBoot(image, request, env, systemClock, job);
+  const warnings = [...told];
   const closed = await sweepOrphans(settings.logDir, systemClock, job.signal).catch((error: Error) => {
     warnings.push(`Sessions that were cut off could not be closed: ${error.message}`);
     return [];
   });
   for (const id of closed) job.progress.say(`Session ${printable(id)} had been cut off; it is marked failed and analysed.`);
+  warnings.push(...prepared.plan.warnings);
   const face = bootFace(cli, options);
-  for (const warning of [...warnings, ...prepared.plan.warnings]) face({ type: "warning", text: warning });
-  return await recordBoot(recordingOf(cli, options, settings, prepared, [...warnings, ...prepared.plan.warnings], face));
-}
-
-/** Flags, then what `--config` says of this image, then its defaults, then this computer's. */
-async function settle(image: string, options: BootOptions, env: Environment): Promise<{ settings: Settings; warnings: string[] }> {
-  const said = settingsOf(options as unknown as Readonly<Record<string, unknown>>);
-  const parsed = options.config === undefined ? { config: emptyConfig, findings: [] } : await readConfig(options.config);
-  const path = resolve(image);
-  const { settings: resolved } = resolveSettings({
-    flags: said,
-    overrides: firstMatch(parsed.config.isoOverrides, path)?.values ?? {},
-    control: parsed.config.control,
-    defaults: { logDir: standardLogDirectory(env) },
-  });
-  const settings: Settings = { ...resolved, iso: path, logDir: resolve(expandTilde(resolved.logDir, env)) };
-  refuseUnbuiltFlags(said, settings);
-  const warnings = parsed.findings.map(
-    ({ where, line, column, path: key, message }) => `${where}:${line}:${column}: ${key === "" ? "" : `${key}: `}${message}`,
-  );
-  for (const [setting, value] of notBuiltYet(settings)) {
-    const parameter = PARAMETERS.find((row) => row.setting === setting);
-    warnings.push(
-      `${parameter?.kernel?.slice("hiperiso_".length) ?? setting}=${value} is not built yet in this version: the boot goes on without it.`,
-    );
-  }
-  return { settings, warnings };
+  for (const warning of warnings) face({ type: "warning", text: warning });
+  return await recordBoot(recordingOf(cli, options, settings, prepared, warnings, face));
 }
 
 function recordingOf(
@@ -195,7 +171,7 @@ function recordingOf(
     },
     host: hostOfSession,
     ownIdentity: ownIdentity(),
-    scratchRoot: env["TMPDIR"] ?? "/var/tmp",
+    scratchRoot: scratchRoot(env),
     env,
     mask,
     hostInventory: (signal) => collectHostInventory({ identity, signal }),
@@ -203,27 +179,6 @@ function recordingOf(
     job,
     onEvent,
   };
-}
-
-/** `env.txt`: the settings in force and facts of the host, never the process environment. Control characters become escapes: a line is a value. */
-function environmentLines(settings: Settings, host: Readonly<Record<string, unknown>>, env: Environment): ReadonlyMap<string, string> {
-  const lines = new Map<string, string>();
-  for (const { setting, kernel, value } of PARAMETERS) {
-    const said = settings[setting];
-    const text =
-      said === undefined
-        ? ""
-        : value.type === "switch"
-          ? said
-            ? "1"
-            : "0"
-          : value.type === "path"
-            ? tildify(String(said), env)
-            : String(said);
-    lines.set(kernel ?? `hiperiso_${setting}`, printable(text));
-  }
-  for (const [name, value] of Object.entries(host)) lines.set(`host_${name}`, printable(String(value)));
-  return lines;
 }
 
 function secondsOf(flag: string): (text: string) => number {

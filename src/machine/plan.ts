@@ -4,6 +4,7 @@
  */
 import { HiperisoError } from "../contract/error.ts";
 import type { Firmware, Settings, Vga } from "../contract/parameters.ts";
+import { qemuOptionValue } from "../formats/escape-qemu-option.ts";
 import type { FirmwareMapping, FlashFile } from "../host/firmware.ts";
 import { type AskedLimits, type Limits, planLimits } from "./limits.ts";
 
@@ -69,6 +70,7 @@ export interface ImageToBoot {
 
 export interface HostToBootOn {
   readonly qemu: string;
+  /** Both 0 where the kernel does not tell. */
   readonly totalRamMb: number;
   readonly availableRamMb: number;
   readonly kvm: { readonly state: "available" | "unavailable" | "unknown"; readonly because: string };
@@ -88,6 +90,7 @@ export interface BootRequest {
 /** Throws a HiperisoError of kind `usage` when no sensible machine answers the request. */
 export function planMachine(request: BootRequest, image: ImageToBoot, host: HostToBootOn): MachinePlan {
   const { settings } = request;
+  qemuOptionValue(image.path); // a name that QEMU cannot be told is refused before a session is made
   const way = chooseWay(request, image);
   const accelerator = chooseAccelerator(request, host);
   const firmware = chooseFirmwareFiles(way, host);
@@ -145,9 +148,10 @@ interface ChosenWay {
  * UEFI before BIOS, as computers of today do it; a CD before a stick for an optical image. What the person said is
  * never overruled: with a firmware named, an image that looks unbootable is booted all the same, for the verdict.
  */
-function chooseWay({ settings, attach }: BootRequest, image: ImageToBoot): ChosenWay {
+function chooseWay({ settings, attach, writable }: BootRequest, image: ImageToBoot): ChosenWay {
+  if (writable && attach === "cd") throw readOnlyCd(image);
   const firmwares: readonly Firmware[] = settings.firmware === undefined ? ["uefi", "bios"] : [settings.firmware];
-  const attachments: readonly Attachment[] = attach === undefined ? (image.optical ? ["cd", "usb"] : ["usb"]) : [attach];
+  const attachments: readonly Attachment[] = attach === undefined ? (image.optical && !writable ? ["cd", "usb"] : ["usb"]) : [attach];
   if (image.damage !== undefined && settings.firmware === undefined) throw unbootable(image, image.damage);
   for (const firmware of firmwares) {
     for (const attachment of attachments) {
@@ -157,7 +161,10 @@ function chooseWay({ settings, attach }: BootRequest, image: ImageToBoot): Chose
         firmware,
         firmwareBecause: settings.firmware === undefined ? way.because : `--firmware ${firmware}; ${way.because}`,
         attach: attachment,
-        attachBecause: attach === undefined ? `as a ${attachment === "cd" ? "CD" : "USB stick"}: ${way.because}` : `--as ${attach}`,
+        attachBecause:
+          attach === undefined
+            ? `as a ${attachment === "cd" ? "CD" : "USB stick"}${writable ? ", which can be written" : ""}: ${way.because}`
+            : `--as ${attach}`,
         promising: true,
       };
     }
@@ -177,6 +184,17 @@ function chooseWay({ settings, attach }: BootRequest, image: ImageToBoot): Chose
         : `--as ${attach}`,
     promising: false,
   };
+}
+
+function readOnlyCd(image: ImageToBoot): HiperisoError {
+  return new HiperisoError({
+    what: "attach the image",
+    where: image.path,
+    expected: "--as cd or --writable",
+    found: "both: a CD cannot be written",
+    hint: "--as usb attaches it as a disk.",
+    kind: "usage",
+  });
 }
 
 function reasonsAgainst(image: ImageToBoot, firmwares: readonly Firmware[], attachments: readonly Attachment[]): string {
@@ -223,7 +241,7 @@ function chooseFirmwareFiles(way: ChosenWay, host: HostToBootOn): MachinePlan["f
 }
 
 function checkMemory(guestRamMb: number, host: HostToBootOn): void {
-  if (guestRamMb <= host.totalRamMb) return;
+  if (guestRamMb <= host.totalRamMb || host.totalRamMb === 0) return;
   throw new HiperisoError({
     what: "give the guest its memory",
     expected: `at most the ${host.totalRamMb} MB that this computer has`,
@@ -238,7 +256,7 @@ function planWarnings(request: BootRequest, image: ImageToBoot, host: HostToBoot
   const warnings: string[] = [];
   if (image.damage !== undefined) warnings.push(`The image is damaged: ${image.damage}.`);
   else if (!way.promising) warnings.push(`The image does not look bootable this way: ${way.firmwareBecause}.`);
-  if (settings.guestRam > host.availableRamMb) {
+  if (host.availableRamMb > 0 && settings.guestRam > host.availableRamMb) {
     warnings.push(`The guest gets ${settings.guestRam} MB and only ${host.availableRamMb} MB are free: expect swapping.`);
   }
   if (request.writable) warnings.push("The guest may write to the image (--writable).");

@@ -15,6 +15,8 @@ import { openImageFacts } from "../image/probe.ts";
 import { type BootRequest, type HostToBootOn, type ImageToBoot, type MachinePlan, planMachine } from "../machine/plan.ts";
 
 export const QEMU = "qemu-system-x86_64";
+/** What starts QEMU: a session without them would end before it began. */
+const STARTERS = ["setpriv", "mkfifo"];
 
 export interface PreparedBoot {
   readonly plan: MachinePlan;
@@ -38,6 +40,7 @@ export async function prepareBoot(
   const path = resolve(imagePath);
   const image = await openImageFacts(path, job.signal);
   const qemu = await findTool(QEMU, env);
+  for (const tool of STARTERS) await findTool(tool, env);
   const folders = xdgFolders(env);
   const cacheDir = join(folders.cache, "hiperiso");
   const [facts, host] = await Promise.all([qemuFacts(qemu, { cacheDir, signal: job.signal }), hostFacts()]);
