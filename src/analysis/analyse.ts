@@ -140,6 +140,7 @@ function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): A
     })),
     decided_by: { rule: verdict.rule, lines: verdict.lines },
     boots: lastBoot,
+    last_line: serial.lastLine === 0 ? null : { line: serial.lastLine, text: serial.lastText() },
   };
   const analysis = summaryOf(report, serial, evidence);
   return { report, analysis, text: reportText(report, analysis, evidence) };
@@ -184,8 +185,9 @@ function judgedWith(boot: Boot, serial: ConsoleScan): Boot {
 
 function summaryOf(report: SessionReport, serial: ConsoleScan, { ending, hasTrace }: SessionEvidence): SessionAnalysis {
   const { stages, findings } = report;
-  const goalMs = serial.goalLine === null ? null : (stages.find(({ line }) => line === serial.goalLine)?.time_ms ?? null);
-  const { drivers, resolution } = serial.graphics;
+  const goalMs = serial.goalTimeMs ?? (serial.goalLine === null ? null : stages.find(({ line }) => line === serial.goalLine)?.time_ms);
+  const { drivers, resolution, consoleArea } = serial.graphics;
+  const screen = /^\d+x\d+$/.test(ending?.screen ?? "") ? ending!.screen : "";
   return {
     boot_result: report.boot_result,
     boot_stage_final: report.boot_stage_final,
@@ -199,7 +201,7 @@ function summaryOf(report: SessionReport, serial: ConsoleScan, { ending, hasTrac
     has_trace: hasTrace ? 1 : 0,
     boot_duration_ms: Math.round(goalMs ?? ending?.duration_ms ?? stages.findLast(({ time_ms }) => time_ms !== null)?.time_ms ?? 0),
     graphics_drivers: drivers.join(","),
-    graphics_resolution: resolution !== "" ? resolution : /^\d+x\d+$/.test(ending?.screen ?? "") ? ending!.screen : "",
+    graphics_resolution: [resolution, screen, consoleArea].find((known) => known !== "") ?? "",
   };
 }
 

@@ -119,6 +119,7 @@ export class ConsoleScan {
   #pushTimeMs: number | null = null;
   #hasText = false;
   #goalLine: number | null = null;
+  #goalTimeMs: number | null = null;
   #reader: { readonly reader: KernelReportReader; readonly finding: SeenFinding } | undefined;
   #contextFor: SeenFinding[] = [];
   #lastNumber = 0;
@@ -145,6 +146,11 @@ export class ConsoleScan {
 
   get goalLine(): number | null {
     return this.#goalLine;
+  }
+
+  /** Since QEMU's start; null where nobody wrote it down. */
+  get goalTimeMs(): number | null {
+    return this.#goalTimeMs;
   }
 
   /** The last line with something on it; 0 without one. */
@@ -199,8 +205,13 @@ export class ConsoleScan {
     return this.#goalLine === null && goal.type === "pattern" && needlesOf(goal.pattern).length === 0;
   }
 
-  #timeOf({ endOffset }: SievedLine): number | null {
-    return this.#options.timeAt === undefined ? this.#pushTimeMs : this.#options.timeAt(endOffset);
+  /** When the first `length` characters of `text` had come: a line may go on for long after what it shows. */
+  #timeOf({ startOffset, endOffset, bytes }: SievedLine, text: string, length: number): number | null {
+    if (this.#options.timeAt === undefined) return this.#pushTimeMs;
+    const shown = text.slice(0, length).trimEnd();
+    const at = bytes.indexOf(shown);
+    // Escape sequences in its midst: then all of the line.
+    return this.#options.timeAt(at === -1 ? endOffset : startOffset + at + Buffer.byteLength(shown) - 1);
   }
 
   #text(text: string, line: SievedLine, asking: readonly number[]): void {
@@ -211,11 +222,12 @@ export class ConsoleScan {
     let marked = false;
     for (const owner of owners) {
       const mark = this.#matchers.marks[owner];
-      if (mark === undefined || !mark.pattern.test(message)) continue;
+      const match = mark?.pattern.exec(message);
+      if (mark === undefined || match == null) continue;
       marked = true;
-      this.#mark(mark, line, text, clock);
+      this.#mark(mark, line, text, text.length - message.length + match.index + match[0].length, clock);
     }
-    if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, clock);
+    if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, text.length, clock);
     this.#readReport(message, line.number);
     const kinds = new Set<string>();
     for (const owner of owners) {
@@ -258,7 +270,7 @@ export class ConsoleScan {
     original.promptLine = Math.max(original.promptLine, boot.promptLine);
   }
 
-  #mark(mark: StageMark, line: SievedLine, text: string, clock: number | null): void {
+  #mark(mark: StageMark, line: SievedLine, text: string, length: number, clock: number | null): void {
     if (mark.begins === true) {
       const boot = this.#boot;
       const again = mark.stage === "kernel" ? boot.begun.has(mark.id) : !isLater("kernel", boot.reached);
@@ -266,7 +278,7 @@ export class ConsoleScan {
       this.#boot.begun.add(mark.id);
     }
     if (mark.stage === "login") this.#boot.promptLine = line.number;
-    this.#reach(mark.stage, mark.id, mark.program, line, text, clock);
+    this.#reach(mark.stage, mark.id, mark.program, line, text, length, clock);
   }
 
   #beginBoot(number: number, mayBeCopy: boolean): void {
@@ -279,15 +291,23 @@ export class ConsoleScan {
     this.#reader = undefined;
   }
 
-  #reach(stage: PassedStage, mark: string, program: string, line: SievedLine, text: string, clock: number | null): void {
+  #reach(stage: PassedStage, mark: string, program: string, line: SievedLine, text: string, length: number, clock: number | null): void {
     const boot = this.#boot;
     if (!isLater(stage, boot.reached)) return;
-    const seen = { stage, mark, program, line: line.number, timeMs: this.#timeOf(line), clock: clock ?? this.#clockBefore(stage), text };
+    const seen = {
+      stage,
+      mark,
+      program,
+      line: line.number,
+      timeMs: this.#timeOf(line, text, length),
+      clock: clock ?? this.#clockBefore(stage),
+      text,
+    };
     boot.reached = stage;
     boot.stages.push(seen);
     this.#silencePassedMarks();
     this.#options.onEvent?.({ type: "stage", seen });
-    if (this.#goalLine === null && stageMeetsGoal(this.#options.goal, stage)) this.#reachGoal(line, text);
+    if (this.#goalLine === null && stageMeetsGoal(this.#options.goal, stage)) this.#reachGoal(line, text, length);
   }
 
   /** Marks of stages that are reached tell nothing new, but for prompts and for what begins another boot. */
@@ -310,12 +330,13 @@ export class ConsoleScan {
   }
 
   #seekGoal(text: string, line: SievedLine): void {
-    if (this.#goalLine === null && matchesGoal(this.#options.goal, text)) this.#reachGoal(line, text);
+    if (this.#goalLine === null && matchesGoal(this.#options.goal, text)) this.#reachGoal(line, text, text.length);
   }
 
-  #reachGoal(line: SievedLine, text: string): void {
+  #reachGoal(line: SievedLine, text: string, length: number): void {
     this.#goalLine = line.number;
-    this.#options.onEvent?.({ type: "goal", line: line.number, timeMs: this.#timeOf(line), text });
+    this.#goalTimeMs = this.#timeOf(line, text, length);
+    this.#options.onEvent?.({ type: "goal", line: line.number, timeMs: this.#goalTimeMs, text });
   }
 
   #find(
@@ -370,7 +391,7 @@ export class ConsoleScan {
       line: line.number,
       firstLine: rule.gathers === true && cutHere !== -1 ? line.number - (before.length - cutHere) : line.number,
       lastLine: line.number,
-      timeMs: this.#timeOf(line),
+      timeMs: this.#timeOf(line, text, text.length),
       clock: clock ?? this.#clockBefore(boot.reached ?? "firmware"),
       reached: boot.reached,
       text,

@@ -50,24 +50,27 @@ export const GRAPHICS_MARKS: readonly GraphicsMark[] = [
 
 export interface Graphics {
   readonly drivers: readonly string[];
-  /** `1024x768`, or empty. */
+  /** As a driver named it: `1024x768`, or empty. */
   readonly resolution: string;
+  /** What the letters of the console fill, which may be a little less; or empty. */
+  readonly consoleArea: string;
 }
 
 /** Gathers what marks found, in the order in which it was seen. */
 export class GraphicsNotes {
   readonly #drivers = new Set<string>();
   #resolution = "";
+  #consoleArea = "";
 
   note({ groups = {} }: RegExpExecArray): void {
     const driver = groups["driver"] ?? groups["console"];
     if (driver !== undefined) this.#drivers.add(driver);
     const { resolution, columns, rows } = groups;
     if (resolution !== undefined) this.#resolution = resolution;
-    else if (columns !== undefined && rows !== undefined) this.#resolution = `${Number(columns) * 8}x${Number(rows) * 16}`;
+    else if (columns !== undefined && rows !== undefined) this.#consoleArea = `${Number(columns) * 8}x${Number(rows) * 16}`;
   }
 
   get graphics(): Graphics {
-    return { drivers: [...this.#drivers], resolution: this.#resolution };
+    return { drivers: [...this.#drivers], resolution: this.#resolution, consoleArea: this.#consoleArea };
   }
 }

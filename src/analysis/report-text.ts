@@ -1,5 +1,6 @@
 /** `report.txt`: what a good engineer would say after reading the log. All text of the guest's is made harmless for a terminal here. */
 import type { SessionAnalysis } from "../contract/session.ts";
+import { SEVERITIES } from "../contract/verdict.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { rootCause, type ToldFinding } from "./findings.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
@@ -9,6 +10,8 @@ const QUOTE_MAX = 200;
 const CALLS_SHOWN = 8;
 /** Of findings that did not decide, as many are told in full. */
 const OTHERS_SHOWN = 12;
+const HINTS_MAX = 3;
+const NEARBY_LINES = 50;
 
 export function reportText(report: SessionReport, analysis: SessionAnalysis, evidence: SessionEvidence): string {
   const sections = [
@@ -43,14 +46,18 @@ export function verdictLine(report: SessionReport, { ending }: SessionEvidence):
 function reason(report: SessionReport, ending: SessionEvidence["ending"]): string {
   const cause = report.findings.find((finding) => finding.cause);
   if (cause !== undefined) return printable(cause.explanation.replace(/\.$/, ""));
+  if (ending?.duration_ms === null) return `QEMU did not run${endedBy(ending)}`;
   if (report.boot_result === "no_serial") return `the console printed nothing, and nothing else tells how far it came${endedBy(ending)}`;
-  const last = report.stages.at(-1);
-  const reached = last === undefined ? "the log shows no stage of a boot" : `the log ends after ${printable(last.program)}`;
-  return `${reached}, without its goal and without a reason${endedBy(ending)}`;
+  const { last_line: last } = report;
+  const stop = last === null ? "the boot ended" : `the log ends at line ${last.line} ("${quote(last.text, 80)}")`;
+  return `${stop} without the goal and without a reason${endedBy(ending)}`;
 }
 
 const endedBy = (ending: SessionEvidence["ending"]): string =>
-  ending === undefined ? "" : ` (${printable(ending.detail.replace(/\.$/, ""))})`;
+  ending === undefined ? "" : ` (${sentence(ending.detail).replace(/\.$/, "")})`;
+
+/** The recorder's sentence, in one line. */
+const sentence = (detail: string): string => printable(detail.trim().replaceAll(/\s*\n\s*/g, "; "));
 
 function timeline(report: SessionReport, { ending }: SessionEvidence): readonly string[] {
   const rows = report.stages.map(({ stage, line, time_ms: timeMs, program, text, boot }) => {
@@ -58,7 +65,7 @@ function timeline(report: SessionReport, { ending }: SessionEvidence): readonly 
     return `  ${time(timeMs)}  ${where(line)}  ${boots}${stage.padEnd(10)}  ${printable(program)}: ${quote(text, 100)}`;
   });
   if (rows.length === 0) rows.push("  no stage of a boot was seen");
-  if (ending !== undefined) rows.push(`  ${time(ending.duration_ms)}  ${"".padEnd(12)}  end: ${printable(ending.detail)}`);
+  if (ending !== undefined) rows.push(`  ${time(ending.duration_ms)}  ${"".padEnd(12)}  end: ${sentence(ending.detail)}`);
   return rows;
 }
 
@@ -73,32 +80,58 @@ const quote = (text: string, max: number = QUOTE_MAX): string => {
 function wrongs({ findings, boot_result: result }: SessionReport): readonly string[] {
   const cause = findings.findIndex((finding) => finding.cause);
   if (cause === -1 || result === "success") return [];
-  const following = findings.flatMap((finding, index) =>
-    index !== cause && finding.consequence_of !== null && rootCause(findings, index) === cause ? [finding] : [],
+  const first = findings[cause]!;
+  const following = findings.filter(
+    (finding, index) => index !== cause && finding.consequence_of !== null && rootCause(findings, index) === cause,
   );
-  return [...told(findings[cause]!, "the cause"), ...following.flatMap((finding) => told(finding, "follows from it"))];
+  return [
+    ...told(first, result === "failure" ? "the cause" : "the first suspect"),
+    ...following.flatMap((finding) => told(finding, "follows from it", first.line)),
+  ];
 }
 
-function others({ findings, boot_result: result }: SessionReport): readonly string[] {
+/** The rest, worst first; what is told once is not told again for each boot. */
+function others({ findings, boot_result: result, boots }: SessionReport): readonly string[] {
   const cause = findings.findIndex((finding) => finding.cause);
   const rest = findings.filter(
-    ({ severity }, index) =>
-      severity !== "info" && (result === "success" || (index !== cause && (cause === -1 || rootCause(findings, index) !== cause))),
+    (finding, index) => finding.severity !== "info" && (result === "success" || !belongsTo(findings, index, cause)),
   );
-  const shown = rest.slice(0, OTHERS_SHOWN).flatMap((finding) => told(finding, undefined));
+  const alike = new Map<string, ToldFinding[]>();
+  for (const finding of rest) {
+    const key = `${finding.id} ${finding.explanation}`;
+    alike.set(key, [...(alike.get(key) ?? []), finding]);
+  }
+  const groups = [...alike.values()].sort((a, b) => SEVERITIES.indexOf(b[0]!.severity) - SEVERITIES.indexOf(a[0]!.severity));
   const infos = findings.filter(({ severity }) => severity === "info").length;
   return [
-    ...shown,
-    ...(rest.length > OTHERS_SHOWN ? [`  and ${rest.length - OTHERS_SHOWN} more in report.json`] : []),
+    ...groups.slice(0, OTHERS_SHOWN).flatMap((group) => [...told(group[0]!, undefined), ...again(group, boots)]),
+    ...(groups.length > OTHERS_SHOWN ? [`  and ${groups.length - OTHERS_SHOWN} more in report.json`] : []),
     ...(infos > 0 ? [`  ${infos} ${infos === 1 ? "finding" : "findings"} of no weight in report.json`] : []),
   ];
 }
 
-function told(finding: ToldFinding, role: string | undefined): readonly string[] {
+/** The cause, what follows from it, and what tells the same a few lines away. */
+function belongsTo(findings: readonly ToldFinding[], index: number, cause: number): boolean {
+  if (cause === -1) return false;
+  const finding = findings[index]!;
+  const first = findings[cause]!;
+  if (index === cause || rootCause(findings, index) === cause) return true;
+  return finding.kind === first.kind && finding.boot === first.boot && Math.abs((finding.line ?? 0) - (first.line ?? 0)) < NEARBY_LINES;
+}
+
+function again(group: readonly ToldFinding[], boots: number): readonly string[] {
+  if (group.length === 1) return [];
+  const lines = group.slice(1, 6).map(({ line, boot }) => `line ${line}${boots > 1 ? ` (boot ${boot})` : ""}`);
+  return [`      again at ${lines.join(", ")}${group.length > 6 ? " …" : ""}`];
+}
+
+/** `quoted`: a line that stands above already. */
+function told(finding: ToldFinding, role: string | undefined, quoted: number | null = null): readonly string[] {
   const { severity, kind, line, source, count, context, report } = finding;
   const place = line === null ? `from ${source === "screen" ? "the screen" : source}` : `at line ${line}`;
   const times = count > 1 ? `, ${count} times` : "";
   const lines = [`  ${severity} ${kind} ${place}${times}${role === undefined ? "" : ` (${role})`}: ${printable(finding.explanation)}`];
+  if (line !== null && line === quoted) return lines;
   const before = line === null ? [] : context.before.slice(-1);
   lines.push(...before.map((text) => `      ${"".padStart(7)} | ${quote(text)}`));
   lines.push(`    > ${String(line ?? "").padStart(7)} | ${quote(finding.text)}`);
@@ -121,10 +154,12 @@ function told(finding: ToldFinding, role: string | undefined): readonly string[]
 function advice(report: SessionReport, analysis: SessionAnalysis, { ending }: SessionEvidence): readonly string[] {
   const { findings } = report;
   const cause = findings.find((finding) => finding.cause);
-  const weighty = findings.filter(({ severity }) => severity === "fatal" || severity === "error");
-  const hints = [...new Set([cause, ...weighty].flatMap((finding) => (finding === undefined ? [] : [finding.hint])))].slice(0, 4);
+  const weighty = findings.filter(
+    ({ severity, boot }) => (severity === "fatal" || severity === "error") && boot === (cause?.boot ?? report.boots),
+  );
+  const hints = [...new Set([cause, ...weighty].flatMap((finding) => (finding === undefined ? [] : [finding.hint])))].slice(0, HINTS_MAX);
   if (report.boot_result === "success") return [];
-  if (analysis.has_serial === 0) {
+  if (analysis.has_serial === 0 && cause === undefined) {
     hints.push(
       "A system that does not write to the serial console prints nothing here: add console=ttyS0 to its kernel's command line, or look at the screenshots.",
     );

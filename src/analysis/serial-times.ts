@@ -1,6 +1,6 @@
 /** `serial.times`: when which byte of `serial.log` came (CONTRACT section 4). */
 
-/** `offsets[i]` bytes had come `times[i]` milliseconds after QEMU's start. Both ascend. */
+/** The bytes from `offsets[i]` on came `times[i]` milliseconds after QEMU's start. Both ascend. */
 export interface ArrivalTimes {
   readonly offsets: readonly number[];
   readonly times: readonly number[];
@@ -22,7 +22,7 @@ export function decodeSerialTimes(text: string): ArrivalTimes {
   return { offsets, times };
 }
 
-/** When the byte at `offset` came: the first arrival that reached beyond it; the last one for what came unwritten. Null without arrivals. */
+/** When the byte at `offset` came: with the last arrival that begins at or before it. Null before the first. */
 export function arrivalOf({ offsets, times }: ArrivalTimes, offset: number): number | null {
   let low = 0;
   let high = offsets.length;
@@ -31,5 +31,5 @@ export function arrivalOf({ offsets, times }: ArrivalTimes, offset: number): num
     if (offsets[middle]! > offset) high = middle;
     else low = middle + 1;
   }
-  return times[low] ?? times.at(-1) ?? null;
+  return times[low - 1] ?? null;
 }

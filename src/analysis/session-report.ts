@@ -17,4 +17,6 @@ export interface SessionReport extends Report {
   readonly decided_by: { readonly rule: string; readonly lines: readonly number[] };
   /** Boots in the log. */
   readonly boots: number;
+  /** The last line of serial.log with something on it. */
+  readonly last_line: { readonly line: number; readonly text: string } | null;
 }

@@ -12,7 +12,8 @@ import { type Automaton, ownersIn } from "./automaton.ts";
 export interface SievedLine {
   /** From 1, counted at LF. */
   readonly number: number;
-  /** Of its last byte (or of its LF), from the start of the console. */
+  /** Of its first byte, and of the one behind its last, from the start of the console. */
+  readonly startOffset: number;
   readonly endOffset: number;
   readonly bytes: Buffer;
   /** Whose needles it holds; empty where every line was wanted. */
@@ -216,6 +217,7 @@ export class Sieve {
   #handOn(end: number, unfinished: boolean): void {
     this.#onLine({
       number: this.#number,
+      startOffset: this.#base + this.#lineStart,
       endOffset: this.#base + end,
       bytes: this.#buffer.subarray(this.#lineStart, end),
       owners: this.#owners,

@@ -151,13 +151,23 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/linux",
     stage: "kernel",
     program: "Linux",
-    pattern: /^Linux version \d+\.\d+\S* \(\S+@\S+\)|^Linux version \d+\.\d+\S* \(|^Booting Linux on (?:physical CPU|hart) /,
+    pattern: /^Linux version \d+\.\d+\S* \(/,
     begins: true,
     matches: [
       "Linux version 6.1.0-18-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP",
-      "Booting Linux on physical CPU 0x0000000000 [0x410fd034]",
+      "Linux version 3.10.0 (user@host) (gcc version 4.8.5) #1 SMP",
     ],
-    ignores: ["Loading modules backported from Linux version v5.8.0-0-gbcf876870b95"],
+    ignores: ["Loading modules backported from Linux version v5.8.0-0-gbcf876870b95", "Linux version 6.1.0 is installed"],
+  },
+  {
+    // Arm and RISC-V say this before their version: another mark, or each boot would count twice.
+    id: "stage/linux-first-processor",
+    stage: "kernel",
+    program: "Linux",
+    pattern: /^Booting Linux on (?:physical CPU|hart) /,
+    begins: true,
+    matches: ["Booting Linux on physical CPU 0x0000000000 [0x410fd034]"],
+    ignores: ["Booting Linux on your board"],
   },
   {
     id: "stage/linux-early",
