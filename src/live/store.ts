@@ -11,8 +11,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { syncDirectory, writeFileAtomic } from "../host/atomic-file.ts";
-import { identityOf, isAlive, type ProcessIdentity } from "../host/process-identity.ts";
+import { isAlive, ownIdentity, type ProcessIdentity } from "../host/process-identity.ts";
 import { type Recipe, recipeHash } from "./graph.ts";
 
 export interface Workplace extends AsyncDisposable {
@@ -29,7 +30,12 @@ export class Store {
 
   /** Makes the folders, and removes what builds left behind that are no longer running. */
   static async open(root: string): Promise<Store> {
-    for (const name of ["outputs", "recipes", "latest", "work"]) await mkdir(join(root, name), { recursive: true });
+    try {
+      for (const name of ["outputs", "recipes", "latest", "work"]) await mkdir(join(root, name), { recursive: true });
+    } catch (error) {
+      const hint = "Choose another folder with --store, or set XDG_CACHE_HOME.";
+      throw new HiperisoError({ what: "open the store of stages", where: root, found: reasonOf(error), hint, cause: error });
+    }
     const store = new Store(root);
     await store.#removeOrphans();
     return store;
@@ -96,9 +102,8 @@ export class Store {
 
 /** This process, so that another one can tell whether we still live. */
 function ownerTag(): string {
-  const self = identityOf(process.pid);
-  if (self === undefined) return `${process.pid}-0-unknown`;
-  return `${self.pid}-${self.pid_start_ticks}-${self.boot_id.replaceAll("-", "_")}`;
+  const { pid, pid_start_ticks, boot_id } = ownIdentity();
+  return `${pid}-${pid_start_ticks}-${boot_id.replaceAll("-", "_")}`;
 }
 
 function ownerOf(name: string): ProcessIdentity | undefined {

@@ -61,8 +61,7 @@ async function publish(version: string): Promise<void> {
   await writeFile(join(repository, "Packages"), records.join("\n"));
 }
 
-const updateSystem = () =>
-  expect(spawnSync("apt-get", ["-qq", "update"], { env, encoding: "utf8" })).toMatchObject({ status: 0 });
+const updateSystem = () => expect(spawnSync("apt-get", ["-qq", "update"], { env, encoding: "utf8" })).toMatchObject({ status: 0 });
 const build = (store = "store") => buildPlan(join(folder, "plan/plan.yaml"), { store: join(folder, store), env }, quietJob);
 const word = async (store?: string): Promise<string> => await readFile((await build(store)).output, "utf8");
 

@@ -64,6 +64,11 @@ describe("the store", () => {
     expect(await store.lastRecipe("plan", "other")).toBeUndefined();
   });
 
+  test("that cannot be made is named, with what to do", async () => {
+    await writeFile(join(root, "../file"), "");
+    await expect(Store.open(join(root, "../file/store"))).rejects.toThrow(/open the store of stages: .*ENOTDIR.*--store/);
+  });
+
   test("removes the work of builds that are gone, and leaves that of those that run", async () => {
     const store = await Store.open(root);
     await using alive = await store.workplace();
