@@ -1,8 +1,9 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { writeFileAtomic } from "./atomic-file.ts";
 import { withDirectoryLock } from "./lock.ts";
+import { makeFolders } from "./make-folders.ts";
 
 /** An answer that costs a start of QEMU, kept in a file for as long as what it rests on stays the same. */
 export interface KeptAnswer<T> {
@@ -46,7 +47,7 @@ async function readKept<T>({ folder, name, basis, schema, holds }: KeptAnswer<T>
 export async function keep<T>({ folder, name, basis, holds }: KeptAnswer<T>, answer: T): Promise<void> {
   if (!holds(answer)) return;
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     await writeFileAtomic(join(folder, name), `${JSON.stringify({ basis, answer })}\n`);
   } catch {
     // A full disk, or a home folder that is read-only.
@@ -56,7 +57,7 @@ export async function keep<T>({ folder, name, basis, holds }: KeptAnswer<T>, ans
 async function withFolderLock<T>({ folder, signal }: KeptAnswer<T>, use: () => Promise<T>): Promise<T> {
   let locked = false;
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
     return await withDirectoryLock(folder, signal, () => {
       locked = true;
       return use();

@@ -10,6 +10,7 @@ import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Owner, SESSION_FILES, type SessionStarted, type StatusFile, type StatusStage } from "../contract/session.ts";
 import { syncDirectory, writeFileAtomic, writeHint } from "../host/atomic-file.ts";
 import type { Clock } from "../host/clock.ts";
+import { makeFolders } from "../host/make-folders.ts";
 import { sessionId } from "./session-id.ts";
 import { appendPhase, decodeTiming, timingFile } from "./timing.ts";
 
@@ -74,7 +75,7 @@ export class SessionDirectory {
     const { logDirectory } = session;
     let unborn: string | undefined;
     try {
-      await mkdir(logDirectory, { recursive: true });
+      await makeFolders(logDirectory);
       unborn = join(logDirectory, unbornName(session.owner));
       await mkdir(unborn);
       const utc = clock.utc();
