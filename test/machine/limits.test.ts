@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { planLimits } from "../../src/machine/limits.ts";
+
+const nothingAsked = { timeLimitS: undefined, hangLimitS: undefined };
+
+test("every default but QEMU's own end is three times as long under emulation", () => {
+  const kvm = planLimits("kvm", nothingAsked);
+  const tcg = planLimits("tcg", nothingAsked);
+  for (const name of ["bootMs", "stillMs", "settleMs", "powerdownMs"] as const) expect(tcg[name], name).toBe(3 * kvm[name]);
+  expect(tcg.quitMs).toBe(kvm.quitMs);
+});
+
+test.each(["kvm", "tcg"] as const)("what a person gives in seconds is taken as given (%s)", (accelerator) => {
+  const limits = planLimits(accelerator, { timeLimitS: 7, hangLimitS: 3 });
+  expect(limits).toMatchObject({ bootMs: 7_000, stillMs: 3_000 });
+  const { bootMs: _, stillMs: __, ...others } = limits;
+  expect(planLimits(accelerator, nothingAsked)).toMatchObject(others);
+});
+
+test("one asked limit leaves the other at its default", () => {
+  expect(planLimits("tcg", { timeLimitS: 7, hangLimitS: undefined }).stillMs).toBe(planLimits("tcg", nothingAsked).stillMs);
+});

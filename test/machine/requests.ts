@@ -1,0 +1,51 @@
+/** Requests, images and hosts for tests of the plan: all that a test does not speak of is ordinary. */
+import { type Settings, standardSettings } from "../../src/contract/parameters.ts";
+import type { BootRequest, FirmwareFiles, HostToBootOn, ImageToBoot, Way } from "../../src/machine/plan.ts";
+
+export const OVMF: FirmwareFiles = {
+  mapping: {
+    device: "flash",
+    mode: "split",
+    executable: { filename: "/usr/share/OVMF/OVMF_CODE_4M.fd", format: "raw" },
+    nvramTemplate: { filename: "/usr/share/OVMF/OVMF_VARS_4M.fd", format: "raw" },
+  },
+  requiresSmm: false,
+  because: "by a descriptor",
+};
+
+export function request(changes: Partial<Omit<BootRequest, "settings">> & { readonly settings?: Partial<Settings> } = {}): BootRequest {
+  const { settings, ...rest } = changes;
+  return {
+    attach: undefined,
+    accelerator: "auto",
+    network: "none",
+    writable: false,
+    limits: { timeLimitS: undefined, hangLimitS: undefined },
+    ...rest,
+    settings: { ...standardSettings, ...settings },
+  };
+}
+
+/** `ways`: two letters each, `uc` for UEFI from CD, `bu` for BIOS from USB. */
+export function image(ways: string, changes: Partial<ImageToBoot> = {}): ImageToBoot {
+  const way = (name: string): Way => ({ can: ways.split(" ").includes(name), because: `seen: ${name}` });
+  return {
+    path: "/isos/demo.iso",
+    blockDevice: false,
+    optical: true,
+    ways: { uefi: { cd: way("uc"), usb: way("uu") }, bios: { cd: way("bc"), usb: way("bu") } },
+    damage: undefined,
+    ...changes,
+  };
+}
+
+export function host(changes: Partial<HostToBootOn> = {}): HostToBootOn {
+  return {
+    qemu: "/usr/bin/qemu-system-x86_64",
+    totalRamMb: 8192,
+    availableRamMb: 4096,
+    kvm: { state: "unavailable", because: "no /dev/kvm" },
+    uefi: { files: OVMF },
+    ...changes,
+  };
+}
