@@ -1,6 +1,7 @@
 /** What a boot is asked to reach: `--until`. */
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { PASSED_STAGES, type PassedStage } from "../contract/verdict.ts";
+import { backtrackingRisk, PATTERN_TEXT_MAX } from "./backtracking.ts";
 
 export type Goal =
   | { readonly type: "stage"; readonly spec: string; readonly stage: PassedStage }
@@ -11,8 +12,8 @@ export type Goal =
 export const STANDARD_GOAL = "login";
 
 /**
- * `login` (the default) or another stage, `text:…`, `pattern:…` (a regular expression of JavaScript, tried on each
- * line without escape sequences), `never`. Throws a usage error on anything else.
+ * `login` (the default) or another stage, `text:…`, `pattern:…` (a regular expression of JavaScript, tried on the
+ * first 512 characters of each line, escape sequences taken out), `never`. Throws a usage error on anything else.
  */
 export function createGoal(spec: string): Goal {
   const bad = (expected: string, found: string, cause?: unknown) =>
@@ -27,6 +28,8 @@ export function createGoal(spec: string): Goal {
   if (spec.startsWith("pattern:")) {
     const source = spec.slice("pattern:".length);
     if (source === "") throw bad("a regular expression after pattern:", "nothing");
+    const risk = backtrackingRisk(source);
+    if (risk !== undefined) throw bad("a pattern that no line can keep busy for long", `one with ${risk}`);
     try {
       return { type: "pattern", spec, pattern: new RegExp(source, "u") };
     } catch (error) {
@@ -42,7 +45,7 @@ export function matchesGoal(goal: Goal, text: string): boolean {
     case "text":
       return text.includes(goal.text);
     case "pattern":
-      return goal.pattern.test(text);
+      return goal.pattern.test(text.slice(0, PATTERN_TEXT_MAX));
     default:
       return false;
   }
