@@ -103,16 +103,20 @@ test.each(["none", "std", "virtio"] as const)("the sandbox is on and QEMU's own 
 
 /** QEMU splits at a comma that stands alone, and reads two as one (util/qemu-option.c, get_opt_value). */
 function splitOption(option: string): readonly string[] {
-  const parts = [""];
+  const parts: string[] = [];
+  let part = "";
   for (let at = 0; at < option.length; at += 1) {
-    const isComma = option[at] === ",";
-    if (isComma && option[at + 1] !== ",") parts.push("");
-    else {
-      parts[parts.length - 1] += option[at];
-      if (isComma) at += 1;
+    if (option[at] === ",") {
+      if (option[at + 1] !== ",") {
+        parts.push(part);
+        part = "";
+        continue;
+      }
+      at += 1;
     }
+    part += option[at];
   }
-  return parts;
+  return [...parts, part];
 }
 
 test("any path comes back out of its option whole, and adds neither an option nor an argument", () => {
