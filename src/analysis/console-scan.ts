@@ -93,8 +93,8 @@ class BootRecord implements Boot {
   promptLine = 0;
   hasClock = false;
   clock: number | null = null;
-  /** Marks that begin something and were seen. */
-  readonly begun = new Set<string>();
+  /** Marks that begin something and were seen, each with its line: an unfinished one comes again. */
+  readonly begun = new Map<string, number>();
   /** Kernel messages with their time, those that the sieve let through first. */
   readonly remembered = new Set<string>();
   /** Kernel messages that became findings, with their time. */
@@ -218,7 +218,7 @@ export class ConsoleScan {
     const { always } = this.#matchers;
     const owners = always.length === 0 ? asking : [...always, ...asking];
     const { message, clock, copy } = decodePrintk(text);
-    if (clock !== null && !copy) this.#noteClock(clock, message);
+    if (clock !== null && !copy && !line.unfinished) this.#noteClock(clock, message);
     let marked = false;
     for (const owner of owners) {
       const mark = this.#matchers.marks[owner];
@@ -228,11 +228,11 @@ export class ConsoleScan {
       this.#mark(mark, line, text, text.length - message.length + match.index + match[0].length, clock);
     }
     if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, text.length, clock);
-    this.#readReport(message, line.number);
+    if (!line.unfinished) this.#readReport(message, line.number);
     const kinds = new Set<string>();
     for (const owner of owners) {
       const rule = this.#matchers.rules[owner - this.#matchers.firstRule];
-      if (rule === undefined || kinds.has(rule.kind)) continue;
+      if (rule === undefined || kinds.has(rule.kind) || (line.unfinished && rule.prompt !== true)) continue;
       const match = rule.pattern.exec(message);
       if (match === null || rule.except?.test(message) === true) continue;
       kinds.add(rule.kind);
@@ -273,9 +273,10 @@ export class ConsoleScan {
   #mark(mark: StageMark, line: SievedLine, text: string, length: number, clock: number | null): void {
     if (mark.begins === true) {
       const boot = this.#boot;
-      const again = mark.stage === "kernel" ? boot.begun.has(mark.id) : !isLater("kernel", boot.reached);
+      const known = boot.begun.get(mark.id);
+      const again = mark.stage === "kernel" ? known !== undefined && known !== line.number : !isLater("kernel", boot.reached);
       if (again) this.#beginBoot(line.number, mark.stage === "kernel");
-      this.#boot.begun.add(mark.id);
+      this.#boot.begun.set(mark.id, line.number);
     }
     if (mark.stage === "login") this.#boot.promptLine = line.number;
     this.#reach(mark.stage, mark.id, mark.program, line, text, length, clock);

@@ -40,6 +40,8 @@ export interface Rule {
   readonly except?: RegExp;
   /** With this line the goal is out of reach, whatever follows in this boot. */
   readonly ends?: boolean;
+  /** Stands at a line's end without a newline: seen before the line is finished. All other rules want whole lines. */
+  readonly prompt?: boolean;
   /** The program waits here. Says nothing unless it is the last thing that the boot did. */
   readonly waits?: boolean;
   /** Findings of these kinds before it, in the same boot, are its cause. */

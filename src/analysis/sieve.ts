@@ -73,7 +73,12 @@ export class Sieve {
 
   /** No more bytes: the last line is finished without a LF. */
   end(): void {
-    if (this.#filled > this.#lineStart) this.#endLine(this.#filled);
+    if (this.#filled > this.#lineStart && (this.wantAll || this.#owners.length > 0)) {
+      if (this.#owners.includes(this.#brokenOwner)) this.#sieveAgain(this.#filled);
+      this.#handOn(this.#filled, false);
+    }
+    this.#owners = [];
+    this.#lineStart = this.#filled;
   }
 
   /** Raw lines before the current one, the nearest last; as many as are still remembered, at most `count`. */

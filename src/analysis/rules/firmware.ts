@@ -74,6 +74,7 @@ export const FIRMWARE_RULES: readonly Rule[] = [
     survived: "info",
     stage: "firmware",
     domain: "firmware",
+    prompt: true,
     pattern: /^Shell>(?: _?)?$/,
     ends: true,
     follows: ["no_boot_device", "secure_boot_violation"],

@@ -130,6 +130,7 @@ export const EMERGENCY_RULES: readonly Rule[] = [
     severity: "fatal",
     stage: "reached",
     domain: "userspace",
+    prompt: true,
     pattern:
       /^\(initramfs\)|^You are in (?:emergency|rescue) mode|^Entering emergency mode\. Exit the shell|^(?:Give|Enter) root password for (?:maintenance|system maintenance)|^Press Enter for (?:maintenance|emergency shell)|^dracut:\S{0,80}#|^You are now being dropped into an emergency shell|^\[rootfs \S{0,40}\]#|^initramfs emergency recovery shell launched|^(?:Dropping|dropping) to a shell|^Generating "\/run\/initramfs\/rdsosreport\.txt"|^sulogin: |^An error occurred in stage [12] of the boot process|^mountroot> |^Enter full pathname of shell or RETURN/,
     ends: true,
@@ -296,8 +297,8 @@ export const INIT_RULES: readonly Rule[] = [
     stage: "reached",
     domain: "userspace",
     pattern:
-      /^(?<program>\/?[\w./-]{1,80}): error while loading shared libraries: (?<library>[\w.+-]{1,80}): |^(?<script>\/(?:init|sbin\/init|linuxrc)): (?:line )?\d+: .{1,120}: not found/,
-    explanation: "{program}{script} lacks what it needs: {library}",
+      /^(?<program>\/?[\w./-]{1,80}): error while loading shared libraries: (?<library>[\w.+-]{1,80}): |^(?<script>\/(?:init|sbin\/init|linuxrc)): (?:line )?\d+: (?<missing>.{1,120}): not found/,
+    explanation: "{program}{script} lacks what it needs: {library}{missing}.",
     hint: "Put the missing program or library where the init program runs (into the initramfs, or onto the root file system).",
     matches: [
       "/sbin/init: error while loading shared libraries: libc.so.6: cannot open shared object file: No such file or directory",
