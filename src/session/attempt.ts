@@ -6,6 +6,7 @@ import { createGoal, type Goal } from "../analysis/goal.ts";
 import { type ConsoleEvent, createConsoleWatch } from "../analysis/watch.ts";
 import { reasonOf } from "../contract/error.ts";
 import { type Ending, SESSION_FILES, type StatusStage } from "../contract/session.ts";
+import type { PassedStage } from "../contract/verdict.ts";
 import { shellCommand } from "../formats/escape-shell.ts";
 import { drawnPixels } from "../formats/ppm.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
@@ -98,7 +99,8 @@ export async function runAttempt(
   const still = watch.stillMs >= plan.limits.stillMs;
   await directory.markPhase(stop.reason === "goal" ? "goal" : "stopped");
   const screen = await collectEvidence(guest, directory, scratch, stop, recording);
-  if (stop.reason === "goal") await powerDown(guest, watch, plan.limits.powerdownMs, job.signal);
+  if (stop.reason === "goal" && listensToPowerButton(console_.stage, stop))
+    await powerDown(guest, watch, plan.limits.powerdownMs, job.signal);
   await guest.end(plan.limits.quitMs);
   follower.stop();
   const exit = await guest.ended;
@@ -185,6 +187,10 @@ async function collectEvidence(
   if (rows.length > 0) await writeFile(directory.file(SESSION_FILES.screenText), `${rows.join("\n")}\n`);
   return { screen: describeScreen(screen), screen_drawn: drawnPixels(screen), ...(screenshot === undefined ? {} : { screenshot }) };
 }
+
+/** Before userspace nobody does: firmware, boot loaders and a kernel alone would only be waited for. A goal on the screen says nothing of it. */
+const listensToPowerButton = (stage: PassedStage | undefined, { detail }: Stop): boolean =>
+  stage === "userspace" || stage === "login" || detail.includes("on the screen:");
 
 /** Presses the guest's power button and gives it time; what does not listen is quit, as is all where the person has no patience. */
 async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number, signal: AbortSignal): Promise<void> {
