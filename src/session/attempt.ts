@@ -189,8 +189,8 @@ async function collectEvidence(
 }
 
 /** Before userspace nobody does: firmware, boot loaders and a kernel alone would only be waited for. A goal on the screen says nothing of it. */
-const listensToPowerButton = (stage: PassedStage | undefined, { detail }: Stop): boolean =>
-  stage === "userspace" || stage === "login" || detail.includes("on the screen:");
+const listensToPowerButton = (stage: PassedStage | undefined, { onScreen }: Stop): boolean =>
+  stage === "userspace" || stage === "login" || onScreen === true;
 
 /** Presses the guest's power button and gives it time; what does not listen is quit, as is all where the person has no patience. */
 async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number, signal: AbortSignal): Promise<void> {

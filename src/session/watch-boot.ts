@@ -22,6 +22,8 @@ const QEMU_END_MS = 2_000;
 export interface Stop {
   readonly reason: EndingReason;
   readonly detail: string;
+  /** It was seen on the text screen, of which the console says nothing. */
+  readonly onScreen?: true;
 }
 
 export interface BootWatchStart {
@@ -202,7 +204,7 @@ export class BootWatch {
     const events = watch.push(new TextEncoder().encode(rows.join("\n").trimEnd()), this.#start.elapsedMs());
     this.#start.onScreen(events);
     const goal = events.find(({ type }) => type === "goal");
-    if (goal !== undefined) this.#stop("goal", `${this.#start.goal.spec}, on the screen: ${goal.text.trim()}`);
+    if (goal !== undefined) this.#stop("goal", `${this.#start.goal.spec}, on the screen: ${goal.text.trim()}`, { onScreen: true });
     // The same text is read again and again: only a fatal line behind the last stage counts.
     const last = events.at(-1);
     if (last?.type === "finding" && last.ends && this.#fatal === undefined) {
@@ -211,10 +213,10 @@ export class BootWatch {
     }
   }
 
-  #stop(reason: EndingReason, detail: string): void {
+  #stop(reason: EndingReason, detail: string, where: Pick<Stop, "onScreen"> = {}): void {
     if (this.#over) return;
     this.#over = true;
-    this.#resolve({ reason, detail });
+    this.#resolve({ reason, detail, ...where });
   }
 }
 
