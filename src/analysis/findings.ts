@@ -72,10 +72,11 @@ function severityOf({ seen, boot }: Noted): Severity {
   return rule.severity === "fatal" ? "error" : rule.severity;
 }
 
-/** True where the boot got further after this: to a later stage, or to a prompt. */
+/** True where the boot got further after this, to a later stage or a prompt, or had its login before. */
 function wentOn({ line, rule }: SeenFinding, boot: Boot): boolean {
   if (boot.promptLine > line) return true;
   if (rule.ends === true && rule.stage === "reached") return false;
+  if (rule.ends !== true && boot.stages.some(({ stage }) => stage === "login")) return true;
   return boot.stages.some((stage) => stage.line > line && (rule.stage === "reached" || isLaterBootStage(stage.stage, rule.stage)));
 }
 

@@ -190,6 +190,15 @@ export const STAGE_MARKS: readonly StageMark[] = [
     ],
     ignores: ["Welcome to FreeBSD!"],
   },
+  {
+    id: "stage/other-kernel",
+    stage: "kernel",
+    program: "another kernel",
+    pattern:
+      /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting|^ReactOS \d|^(?:Fiasco|seL4|L4Re)\b.{0,40}\b(?:kernel|Booting)/,
+    matches: ["*** Booting Zephyr OS build v3.5.0 ***", "NuttShell (NSH) NuttX-12.4.0", "- RT -     Thread Operating System"],
+    ignores: ["nsh> uname"],
+  },
 
   // Initramfs
   {
@@ -285,8 +294,8 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/console-menu",
     stage: "login",
     program: "console",
-    pattern: /^Please press Enter to activate this console\.|^SAC>|^Press ENTER to log ?in/i,
-    matches: ["Please press Enter to activate this console.", "SAC>"],
+    pattern: /^Please press Enter to activate this console\.|^SAC>|^Press ENTER to log ?in|^nsh> ?|^msh (?:\/\S{0,40})?>/i,
+    matches: ["Please press Enter to activate this console.", "SAC>", "nsh> ", "msh />"],
     ignores: ["Press Enter for maintenance"],
   },
 ];

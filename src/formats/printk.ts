@@ -23,7 +23,7 @@ const PREFIXES: readonly RegExp[] = [
   / {0,2}\[\d{1,3}: {0,20}[\w./:-]{1,24}: {0,8}\d{1,7}\](?: |$)/y,
   /** Capture tools: `[15:50:43.179] `, `2024-01-02T03:04:05.678Z `, `[2024-01-02 03:04:05] `. */
   /\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?: |$)/y,
-  /\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?: |$)/y,
+  /\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?: |$)/y,
   /** Syslog's copy of the kernel's messages. */
   /(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d (?:[\w.:-]{1,64} )?kernel: ?/y,
   /\(XEN\) /y,

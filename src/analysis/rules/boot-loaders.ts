@@ -183,6 +183,20 @@ export const BOOT_LOADER_RULES: readonly Rule[] = [
     ignores: ["*** Warning - bad CRC, using default environment", "   Verifying Checksum ... OK"],
   },
   {
+    id: "bootloader/u-boot-nothing-boots",
+    kind: "bootloader_error",
+    severity: "fatal",
+    survived: "info",
+    stage: "bootloader",
+    domain: "bootloader",
+    pattern:
+      /^(?:Boot failed \(err=(?<error>-?\d+)\)|Loading Boot[0-9A-F]{4} '(?<entry>[^']{0,60})' failed|EFI boot manager: Cannot load any image)/,
+    explanation: "U-Boot could not boot what its configuration names {entry}.",
+    hint: "Look at what it tried before that: a file that is not there, a device tree for another board, or variables (printenv) that still name another medium.",
+    matches: ["Boot failed (err=-14)", "Loading Boot0000 'mmc 1' failed", "EFI boot manager: Cannot load any image"],
+    ignores: ["Boot failed: not a bootable disk", "** Booting bootflow 'mmc@16020000.bootdev.part_1' with extlinux"],
+  },
+  {
     id: "bootloader/u-boot-load",
     kind: "bootloader_error",
     severity: "error",
@@ -191,7 +205,7 @@ export const BOOT_LOADER_RULES: readonly Rule[] = [
     stage: "bootloader",
     domain: "bootloader",
     pattern:
-      /^(?:\*\* (?:File not found|Unable to (?:read|use)|Bad device|Invalid partition|No (?:partition table|boot file defined)|Unrecognized filesystem|Can't read)|TFTP error: |Retry count exceeded|Retry time exceeded|No (?:ethernet|working controllers) found|SCRIPT FAILED: continuing|Boot failed \(err=-?\d+\)|Loading Boot\d{4} '[^']{0,60}' failed|EFI boot manager: Cannot load any image|## Error: "?\S{1,60} not defined|Card did not respond to voltage select|Failed to load '[^']{1,200}'|BOOTP broadcast (?:[6-9]|\d\d))|ERROR: `serverip' not set/,
+      /^(?:\*\* (?:File not found|Unable to (?:read|use)|Bad device|Invalid partition|No (?:partition table|boot file defined)|Unrecognized filesystem|Can't read)|TFTP error: |Retry count exceeded|Retry time exceeded|No (?:ethernet|working controllers) found|SCRIPT FAILED: continuing|## Error: "?\S{1,60} not defined|Card did not respond to voltage select|Failed to load '[^']{1,200}'|BOOTP broadcast (?:[6-9]|\d\d))|ERROR: `serverip' not set/,
     explanation: "U-Boot could not load what it was told to boot.",
     hint: "Check boot medium and network, and the variables that name the files (printenv).",
     matches: [
