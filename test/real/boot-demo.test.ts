@@ -51,6 +51,9 @@ describe("the demo image boots to its login prompt", () => {
     expect(session.hw_inventory.files).toContain("qemu_qtree.txt");
     expect(indexedIds(place.logs)).toEqual([session.session_id]);
 
+    // A default that is not built yet stops nothing.
+    expect(session).toMatchObject({ trace_level: "standard", warnings: [expect.stringMatching(/trace_level=standard is not built yet/)] });
+
     // The guest listens to its power button: it ended by itself, in order.
     expect(serial).toMatch(/reboot: Power down|System halted|power-off|Powering off/i);
     const phases = decodeTiming(readFileSync(join(directory, SESSION_FILES.timing), "utf8")).map(({ phase }) => phase);
