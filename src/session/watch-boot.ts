@@ -201,7 +201,9 @@ export class BootWatch {
     const rows = await readTextWindow(this.#start.guest.qmp, this.#start.scratch, screen);
     if (rows.length === 0) return;
     const watch = createConsoleWatch({ goal: this.#start.goal });
-    const events = watch.push(new TextEncoder().encode(rows.join("\n").trimEnd()), this.#start.elapsedMs());
+    // First as it stands, for a prompt that waits at the end; then with its last line ended: a BIOS stops behind its last word.
+    const text = rows.join("\n").trimEnd();
+    const events = [text, "\n"].flatMap((part) => [...watch.push(new TextEncoder().encode(part), this.#start.elapsedMs())]);
     this.#start.onScreen(events);
     const goal = events.find(({ type }) => type === "goal");
     if (goal !== undefined) this.#stop("goal", `${this.#start.goal.spec}, on the screen: ${goal.text.trim()}`, { onScreen: true });
