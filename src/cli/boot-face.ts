@@ -79,7 +79,8 @@ function personFace(cli: Cli): BootFace {
         }
         break;
       case "tick":
-        cli.status(`${timeColumn(event.elapsedMs)}  ${bold((stage || "starting").padEnd(11))} ${dim(printable(event.lastLine))}`);
+        // No colour at the end: the line is cut to the terminal's width there.
+        cli.status(`${timeColumn(event.elapsedMs)}  ${bold((stage || "starting").padEnd(11))} ${printable(event.lastLine)}`);
         break;
       case "ending":
         cli.err(`${timeColumn(event.ending.duration_ms ?? 0)}  ${dim("ended:")} ${shortened(event.ending.detail)}`);
