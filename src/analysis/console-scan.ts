@@ -224,6 +224,7 @@ export class ConsoleScan {
       const mark = this.#matchers.marks[owner];
       const match = mark?.pattern.exec(message);
       if (mark === undefined || match == null) continue;
+      if (mark.onlyBefore !== undefined && !isLater(mark.onlyBefore, this.#boot.reached)) continue;
       marked = true;
       this.#mark(mark, line, text, text.length - message.length + match.index + match[0].length, clock);
     }
@@ -313,8 +314,10 @@ export class ConsoleScan {
 
   /** Marks of stages that are reached tell nothing new, but for prompts and for what begins another boot. */
   #silencePassedMarks(): void {
-    for (const [owner, { stage, begins }] of this.#matchers.marks.entries()) {
-      this.#sieve.quiet[owner] = isLater(stage, this.#boot.reached) || begins === true || stage === "login" ? 0 : 1;
+    const { reached } = this.#boot;
+    for (const [owner, { stage, begins, onlyBefore }] of this.#matchers.marks.entries()) {
+      const tells = isLater(stage, reached) && (onlyBefore === undefined || isLater(onlyBefore, reached));
+      this.#sieve.quiet[owner] = tells || begins === true || stage === "login" ? 0 : 1;
     }
   }
 

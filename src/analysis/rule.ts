@@ -17,6 +17,8 @@ export interface StageMark {
   readonly pattern: RegExp;
   /** The line is the first that this program prints, once a boot. Where the boot had come further already, another one begins. */
   readonly begins?: boolean;
+  /** Shows nothing once this stage was reached. */
+  readonly onlyBefore?: PassedStage;
   /** Lines in the form that the program prints, composed for the test. */
   readonly matches: readonly string[];
   /** Lines that look like it and show nothing. */

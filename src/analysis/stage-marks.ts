@@ -206,12 +206,14 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "initramfs",
     program: "initramfs",
     pattern:
-      /^Run \/init as init process|^Loading, please wait\.\.\.|^Begin: (?:Loading essential drivers|Running \/scripts\/|Mounting root file system|Mounting ")|dracut-\d+\S* \(Initramfs\)|^(?:systemd\[1\]: )?Running in initr(?:d|amfs)\.|^dracut-(?:initqueue|pre-\w+|cmdline|mount)\[\d+\]: |^dracut: |^:: running (?:early )?hook \[|^(?:systemd-)?udevd\[\d+\]: starting version |^[Ss]tarting version \d{3}\b|^Mounting boot media|^Alpine Init \d/,
+      /^Run \/init as init process|^Loading, please wait\.\.\.|^Begin: (?:Loading essential drivers|Running \/scripts\/|Mounting root file system|Mounting ")|dracut-\d+\S* \(Initramfs\)|^(?:systemd\[1\]: )?Running in (?:initr(?:d|amfs)|initial RAM disk)\.|^(?:systemd\[1\]: )?systemd \d+\S* running in system mode|^dracut-(?:initqueue|pre-\w+|cmdline|mount)\[\d+\]: |^dracut: |^:: running (?:early )?hook \[|^(?:systemd-)?udevd\[\d+\]: starting version |^[Ss]tarting version \d{3}\b|^Mounting boot media|^Alpine Init \d/,
     matches: [
       "Run /init as init process",
       "Begin: Running /scripts/init-premount ... done.",
       "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!",
       "systemd[1]: Running in initrd.",
+      // Says so in an initramfs as on the root file system: no more than the first is sure.
+      "systemd[1]: systemd 252.22-1~deb12u1 running in system mode (+PAM +AUDIT)",
       ":: running early hook [udev]",
       "systemd-udevd[103]: starting version 252",
       "Alpine Init 3.8.2-r0",
@@ -240,13 +242,27 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "userspace",
     program: "systemd",
     pattern:
-      /^Welcome to (?!GRUB)(?!.{0,100}\(Initramfs\)).{3,100}!$|^(?:systemd\[1\]: )?systemd \d+\S* running in system mode|^\[ +OK +\] (?:Started|Reached target|Mounted|Created slice|Listening on|Finished) /,
+      /^Welcome to (?!GRUB)(?!.{0,100}\(Initramfs\)).{3,100}!$|^\[ +OK +\] (?:Reached target (?:\S{1,40} - )?(?:Multi-User System|Login Prompts|Graphical Interface)|(?:Started|Finished) (?:\S{1,40} - )?(?:Serial Getty|Getty) on|Started User Login Management|Finished Permit User Sessions|Started Permit User Sessions)/,
     matches: [
       "Welcome to Debian GNU/Linux 12 (bookworm)!",
-      "systemd[1]: systemd 252.22-1~deb12u1 running in system mode (+PAM +AUDIT)",
       "[  OK  ] Reached target Multi-User System.",
+      "[  OK  ] Reached target multi-user.target - Multi-User System.",
     ],
-    ignores: ["Welcome to GRUB!", "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!"],
+    ignores: [
+      "Welcome to GRUB!",
+      "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!",
+      "[  OK  ] Reached target Basic System.",
+    ],
+  },
+  {
+    // The same lines come from the systemd of an initramfs: they show more only where none was seen.
+    id: "stage/systemd-unit",
+    stage: "userspace",
+    program: "systemd",
+    pattern: /^\[ +OK +\] (?:Started|Reached target|Mounted|Created slice|Listening on|Finished|Found device) /,
+    onlyBefore: "initramfs",
+    matches: ["[  OK  ] Reached target Basic System.", "[  OK  ] Started Journal Service."],
+    ignores: ["[FAILED] Failed to start Journal Service."],
   },
   {
     id: "stage/openrc",

@@ -31,7 +31,7 @@ describe("stages", () => {
           ["bootloader", 3],
           ["kernel", 8],
           ["initramfs", 13],
-          ["userspace", 16],
+          ["userspace", 17],
           ["login", 23],
         ],
         findings: [],

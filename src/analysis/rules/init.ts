@@ -14,7 +14,7 @@ export const INITRAMFS_RULES: readonly Rule[] = [
     pattern:
       /^Gave up waiting for (?:root file system|root|suspend\/resume) device|^ALERT! {1,3}(?<device>\S{1,200}) does not exist|Unable to find a (?:live file system|medium containing a live file system)|^(?:\/init: .{0,40})?Unable to find (?:persistence|live) (?:medium|media)|^(?:dracut-initqueue\[\d+\]: )?Warning: (?<path>\/dev\/\S{1,200}|"\/dev\/\S{1,200}") does not exist|^(?:dracut: )?(?:FATAL|Fatal): (?:No or empty root= argument|Don't know how to handle 'root=)|^ERROR: (?:device '(?<arch>[^']{1,120})' not found|Failed to mount '[^']{1,120}' on real root|Unable to (?:find|mount) root)|^:: .{0,40}Unable to find root device|^!! Could not (?:find|mount) (?:the )?root block device|^Mounting (?:boot media|root)[^:]{0,40}: (?:failed|mount: .{0,80}No such)|^ERROR: cannot find (?:boot|root) (?:device|media)|^Can't find (?:\/dev\/root|the root device)/,
     except: /suspend\/resume/,
-    follows: ["device_timeout", "io_error", "fs_error"],
+    follows: ["io_error", "fs_error"],
     explanation: "The initramfs did not find the root file system {device}{path}{arch}.",
     hint: ROOT_HINT,
     matches: [
@@ -39,7 +39,7 @@ export const INITRAMFS_RULES: readonly Rule[] = [
     domain: "userspace",
     pattern: /^(?:dracut-\w{1,20}\[\d+\]: )?Warning: Could not boot\.|^dracut: FATAL: .{1,120}|^dracut: Refusing to continue/,
     ends: true,
-    follows: ["device_timeout", "no_root", "io_error", "fs_error"],
+    follows: ["no_root", "io_error", "fs_error"],
     explanation: "dracut gave up: the root file system did not turn up or could not be mounted.",
     hint: ROOT_HINT,
     matches: ["Warning: Could not boot.", "dracut-initqueue[374]: Warning: Could not boot.", "dracut: Refusing to continue"],

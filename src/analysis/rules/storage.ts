@@ -71,7 +71,7 @@ export const STORAGE_RULES: readonly Rule[] = [
     stage: "reached",
     domain: "userspace",
     pattern:
-      /^(?:EXT[234]-fs error \(device (?<ext>[\w-]{1,20})\)|EXT4-fs \((?<ext4>[\w-]{1,20})\): (?:Remounting filesystem read-only|bad geometry|group descriptors corrupted|get root inode failed|no journal found|error loading journal)|XFS \((?<xfs>[\w-]{1,20})\): (?:Corruption (?:of in-memory data )?detected|Metadata (?:corruption|CRC error)|log mount\/recovery failed|Log inconsistent|Filesystem has been shut down|Internal error)|BTRFS (?:error|critical)(?: \(device (?<btrfs>[\w-]{1,20}))?|JBD2: (?:Error|recovery failed|IO error)|Aborting journal on device|FAT-fs \((?<fat>[\w-]{1,20})\): (?:error|Filesystem has been set read-only)|F2FS-fs \((?<f2fs>[\w-]{1,20})\): (?:Inconsistent|inconsistent|invalid crc|Failed to (?:get|initialize))|ISOFS: (?:unable to read|Unable to identify)|UBIFS error|erofs: \(device .{1,20}\): (?:corrupted|failed)|NTFS.{0,40}(?:corrupt|hibernated))/,
+      /^(?:EXT[234]-fs error \(device (?<ext>[\w-]{1,20})\)|EXT4-fs \((?<ext4>[\w-]{1,20})\): (?:Remounting filesystem read-only|bad geometry|group descriptors corrupted|get root inode failed|no journal found|error loading journal)|XFS \((?<xfs>[\w-]{1,20})\): (?:Corruption (?:of in-memory data )?detected|Metadata (?:corruption|CRC error)|log mount\/recovery failed|Log inconsistent|Filesystem has been shut down|Internal error)|BTRFS (?:error|critical)(?: \(device (?<btrfs>[\w-]{1,20}))?|JBD2: (?:Error|recovery failed|IO error)|Aborting journal on device|FAT-fs \((?<fat>[\w-]{1,20})\): (?:error|Filesystem has been set read-only)|F2FS-fs \((?<f2fs>[\w-]{1,20})\): (?:Inconsistent|inconsistent|invalid crc|Failed to (?:get|initialize))|ISOFS: unable to read|UBIFS error|erofs: \(device .{1,20}\): (?:corrupted|failed)|NTFS.{0,40}(?:corrupt|hibernated))/,
     except: /BTRFS error .*open_ctree failed$|mounting with "discard"/,
     follows: ["io_error"],
     explanation: "A file system is damaged, or its disk fails.",
@@ -86,6 +86,7 @@ export const STORAGE_RULES: readonly Rule[] = [
       "EXT4-fs (vda1): VFS: Can't find ext4 filesystem",
       "EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: errors=remount-ro",
       "ISOFS: changing to secondary root",
+      "ISOFS: Unable to identify CD-ROM format.",
     ],
   },
   {
