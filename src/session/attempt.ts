@@ -17,6 +17,7 @@ import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
 import { encodeJson, type SessionDirectory } from "./directory.ts";
 import { type Guest, startGuest } from "./guest.ts";
 import { saveGuestPages } from "./guest-pages.ts";
+import { placeMonitorSocket } from "./monitor-socket.ts";
 import type { Recording } from "./recording.ts";
 import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
 import { SerialFollower } from "./serial-follower.ts";
@@ -24,8 +25,6 @@ import { BootWatch, type Stop } from "./watch-boot.ts";
 
 const HEARTBEAT_MS = 5_000;
 const TICK_MS = 1_000;
-/** `sockaddr_un.sun_path` holds 108 bytes with its closing zero. */
-const SOCKET_PATH_BYTES_MAX = 107;
 
 /** Throws where QEMU cannot be started; under KVM that too is an ending, since emulation may do better. */
 export async function runAttempt(
@@ -125,12 +124,12 @@ async function prepareFiles(
   plan: MachinePlan,
   mask: (text: string) => string,
 ): Promise<readonly string[]> {
-  await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson(plan)));
   const places: BootPlaces = {
     variables: join(scratch, "variables.fd"),
     firmwareLog: directory.file(SESSION_FILES.firmwareLog),
-    monitorSocket: monitorSocketPath(directory),
+    monitorSocket: await placeMonitorSocket(directory.path, scratch),
   };
+  await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson({ ...plan, monitor_socket: places.monitorSocket })));
   const template = variableStoreTemplate(plan);
   if (template !== undefined) {
     await copyFile(template.filename, places.variables);
@@ -140,12 +139,6 @@ async function prepareFiles(
   const args = qemuArguments(plan, places);
   await writeFileAtomic(directory.file(SESSION_FILES.qemuCommandLine), `${shellCommand([plan.qemu, ...args])}\n`);
   return args;
-}
-
-/** QEMU's working directory is the session's, so that a path too long for a socket's address can be said in one word. */
-function monitorSocketPath(directory: SessionDirectory): string {
-  const path = directory.file(SESSION_FILES.monitorSocket);
-  return Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? path : SESSION_FILES.monitorSocket;
 }
 
 function guestStart(directory: SessionDirectory, scratch: string, plan: MachinePlan, args: readonly string[], { env, job }: Recording) {
