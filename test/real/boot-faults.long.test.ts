@@ -50,7 +50,7 @@ describe("faults, each with the verdict that it deserves", () => {
     const { session, ending, files } = onlySession(place.logs);
     expect(ending.reason).toBe("time_limit");
     expect(session).toMatchObject({ status: "complete", result: "no_serial" });
-    expect(session.analysis).toMatchObject({ has_serial: 0, failure_domain: "unknown" });
+    expect(session.analysis).toMatchObject({ has_serial: 0, failure_domain: "none" });
     expect(files).toContain("screen-time_limit.png");
   });
 
