@@ -5,6 +5,7 @@
  * as far as grep knows their syntax. Then a line of 200 MB, and 50 million empty ones. Processor seconds, not the clock: other work on the machine counts less.
  */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { createReadStream, createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,7 +48,7 @@ function readLog(path: string): Buffer {
 async function grow(path: string, seed: Buffer): Promise<number> {
   const out = createWriteStream(path);
   let bytes = 0;
-  for (; bytes < TARGET_BYTES; bytes += seed.length) if (!out.write(seed)) await new Promise((resolve) => out.once("drain", resolve));
+  for (; bytes < TARGET_BYTES; bytes += seed.length) if (!out.write(seed)) await once(out, "drain");
   out.end();
   await finished(out);
   return bytes;

@@ -250,7 +250,7 @@ export class ConsoleScan {
     const boot = this.#boot;
     boot.hasClock = true;
     boot.clock = clock;
-    if (clock === 0) return;
+    if (clock === 0 || (boot.remembered.size >= REMEMBERED_LINES && boot.suspectedCopyOf === undefined)) return;
     const key = `${clock} ${message}`;
     if (boot.remembered.size < REMEMBERED_LINES) boot.remembered.add(key);
     if (boot.suspectedCopyOf === undefined) return;
@@ -440,7 +440,10 @@ function sameValues(a: Readonly<Record<string, string>>, b: Readonly<Record<stri
 
 /** What stood on the screen, one text after the other, each with the kernel's messages parted from others'. */
 export function textsOf(raw: string): readonly string[] {
-  return consoleTexts(raw).flatMap((text) => splitAtPrintk(text.slice(0, TEXT_MAX)));
+  const texts = consoleTexts(raw);
+  const [only] = texts;
+  if (only === undefined) return texts;
+  return texts.length === 1 ? splitAtPrintk(only.slice(0, TEXT_MAX)) : texts.flatMap((text) => splitAtPrintk(text.slice(0, TEXT_MAX)));
 }
 
 export const isLater = (stage: PassedStage, than: PassedStage | undefined): boolean =>

@@ -194,8 +194,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/other-kernel",
     stage: "kernel",
     program: "another kernel",
-    pattern:
-      /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting|^ReactOS \d|^(?:Fiasco|seL4|L4Re)\b.{0,40}\b(?:kernel|Booting)/,
+    pattern: /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting/,
     matches: ["*** Booting Zephyr OS build v3.5.0 ***", "NuttShell (NSH) NuttX-12.4.0", "- RT -     Thread Operating System"],
     ignores: ["nsh> uname"],
   },
@@ -227,7 +226,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "userspace",
     program: "init",
     pattern:
-      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: (?:version \d|Entering runlevel)|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: enter stage: |^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:/,
+      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: enter stage: |^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:/,
     matches: [
       "Run /sbin/init as init process",
       "systemd[1]: Switching root.",

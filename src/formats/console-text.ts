@@ -25,7 +25,8 @@ const DIRTY = /[\0-\x08\x0b-\x1f\x7f]|\^\[\[|#033\[/;
 
 /** Texts of one raw line, in the order in which they were drawn; blank ones left out. `[""]` is never returned: a blank line gives `[]`. */
 export function consoleTexts(raw: string): readonly string[] {
-  if (!DIRTY.test(raw)) return raw.trim() === "" ? [] : [raw.trimEnd()];
+  const line = raw.trimEnd(); // most lines are clean but for the CR before their LF
+  if (!DIRTY.test(line)) return line === "" ? [] : [line];
   const texts: string[] = [];
   let text = "";
   let row = -1;

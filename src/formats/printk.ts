@@ -13,25 +13,44 @@ export interface PrintkLine {
   readonly copy: boolean;
 }
 
-/** Sticky, tried in turn until none fits. The first group of a pattern, if it has one, is the kernel's clock. */
-const PREFIXES: readonly RegExp[] = [
-  /\[ {0,11}(\d{1,8}\.\d{1,9})\](?: (?=[^ ])|(?=\[)|(?=$)| (?= ))/y,
-  /<\d{1,3}>/y,
-  /** The caller: `[  T123]`, `[ C0]` (CONFIG_PRINTK_CALLER). */
-  /\[ {0,6}[TC]\d{1,7}\](?: |$)/y,
-  /** Vendor kernels: `[0:  swapper:    0] `. */
-  / {0,2}\[\d{1,3}: {0,20}[\w./:-]{1,24}: {0,8}\d{1,7}\](?: |$)/y,
-  /** Capture tools: `[15:50:43.179] `, `2024-01-02T03:04:05.678Z `, `[2024-01-02 03:04:05] `. */
-  /\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?: |$)/y,
-  /\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?: |$)/y,
-  /** Syslog's copy of the kernel's messages. */
-  /(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d (?:[\w.:-]{1,64} )?kernel: ?/y,
-  /\(XEN\) /y,
-  /(?:kern|user|daemon|syslog) {0,4}: ?(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: /y,
-];
-
+/** printk's own: the first group is the kernel's clock. */
+const CLOCK = /\[ {0,11}(\d{1,8}\.\d{1,9})\](?: (?=[^ ])|(?=\[)|(?=$)| (?= ))/y;
 /** dmesg --decode: `kern  :alert : `. */
-const COPY = PREFIXES.at(-1)!;
+const COPY = /(?:kern|user|daemon|syslog) {0,4}: ?(?:emerg|alert|crit|err|warn|notice|info|debug) {0,3}: /y;
+
+const LEVEL = /<\d{1,3}>/y;
+/** The caller: `[  T123]`, `[ C0]` (CONFIG_PRINTK_CALLER). */
+const CALLER = /\[ {0,6}[TC]\d{1,7}\](?: |$)/y;
+/** Vendor kernels: `[0:  swapper:    0] `. */
+const VENDOR = / {0,2}\[\d{1,3}: {0,20}[\w./:-]{1,24}: {0,8}\d{1,7}\](?: |$)/y;
+/** Capture tools: `[15:50:43.179] `, `2024-01-02T03:04:05.678Z `, `[2024-01-02 03:04:05] `. */
+const TIME = /\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?(?: |$)/y;
+const DATE = /\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?:?(?: |$)/y;
+/** Syslog's copy of the kernel's messages. */
+const SYSLOG = /(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d (?:[\w.:-]{1,64} )?kernel: ?/y;
+const XEN = /\(XEN\) /y;
+
+/** What may begin with this character. */
+function prefixesAt(character: string): readonly RegExp[] {
+  switch (character) {
+    case "[":
+      return [CLOCK, CALLER, VENDOR, TIME, DATE];
+    case " ":
+      return [VENDOR];
+    case "<":
+      return [LEVEL];
+    case "(":
+      return [XEN];
+    case "k":
+    case "u":
+    case "d":
+    case "s":
+      return [COPY];
+    default:
+      if (character >= "0" && character <= "9") return [TIME, DATE];
+      return character >= "A" && character <= "S" ? [SYSLOG] : [];
+  }
+}
 
 export function decodePrintk(line: string): PrintkLine {
   let at = 0;
@@ -39,14 +58,15 @@ export function decodePrintk(line: string): PrintkLine {
   let copy = false;
   for (let found = true; found && at < line.length; ) {
     found = false;
-    for (const prefix of PREFIXES) {
+    for (const prefix of prefixesAt(line[at]!)) {
       prefix.lastIndex = at;
       const match = prefix.exec(line);
       if (match === null) continue;
-      clock = match[1] === undefined ? clock : Number(match[1]);
+      if (prefix === CLOCK) clock = Number(match[1]);
       copy ||= prefix === COPY;
       at += match[0].length;
       found = true;
+      break;
     }
   }
   return { message: at === 0 ? line : line.slice(at), clock, copy };
@@ -57,6 +77,7 @@ const EMBEDDED = /\[ {0,11}\d{1,8}\.\d{6}\](?=[ [])/g;
 
 /** `line` cut before each printk time that stands in its midst. Most lines come back alone. */
 export function splitAtPrintk(line: string): readonly string[] {
+  if (!line.includes("[", 1)) return [line];
   EMBEDDED.lastIndex = 1;
   const parts: string[] = [];
   let from = 0;
