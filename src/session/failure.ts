@@ -73,7 +73,7 @@ export function failureText(thrown: unknown, ending: Ending, report: Report | un
       lines.push(`What to try: ${printable(cause.hint)}`);
     }
   }
-  lines.push(`The boot ended because: ${printable(ending.detail)}`);
+  if (thrown === undefined || reasonOf(thrown) !== ending.detail) lines.push(`The boot ended because: ${printable(ending.detail)}`);
   if (report !== undefined) lines.push(`The whole story is in ${SESSION_FILES.reportText}.`);
   return lines.join("\n");
 }
