@@ -122,6 +122,12 @@ describe("memory", () => {
     expect(error.expected).toContain("8192 MB");
   });
 
+  test("less than UEFI firmware lives in is refused, since it would hang without a word; a BIOS may have it", () => {
+    expect(refusal(request({ settings: { guestRam: 63 } }), image("uc bc"))).toMatchObject({ kind: "usage", found: "63 MB asked for" });
+    expect(planMachine(request({ settings: { guestRam: 64 } }), image("uc bc"), host()).firmware.interface).toBe("uefi");
+    expect(planMachine(request({ settings: { guestRam: 16, firmware: "bios" } }), image("uc bc"), host()).memoryMb).toBe(16);
+  });
+
   test("more than is free is a warning", () => {
     expect(planMachine(request({ settings: { guestRam: 4096 } }), image("uc"), host()).warnings).toEqual([]);
     expect(planMachine(request({ settings: { guestRam: 4097 } }), image("uc"), host()).warnings.join()).toContain("4096 MB are free");
