@@ -124,7 +124,7 @@ async function closeStarted(directory: SessionDirectory, signal: AbortSignal): P
   );
 }
 
-/** QEMU dies with its recorder; should it not have, it is ended here, as is the directory of its private files. */
+/** QEMU dies with its recorder; should it not have, it is ended here. Its private files go, its socket, and files that were being replaced. */
 async function endLeftovers(path: string): Promise<void> {
   const qemu = ownerSchema
     .partial({ scratch_dir: true })
@@ -132,6 +132,8 @@ async function endLeftovers(path: string): Promise<void> {
   if (qemu !== undefined && isAlive(qemu)) killUnlessGone(qemu.pid);
   const owner = await readOwner(path);
   if (owner !== undefined) await removeScratch(owner);
+  const halfMade = (await readdir(path)).filter((name) => name === SESSION_FILES.monitorSocket || /^\..+\.[0-9a-f]{8}\.tmp$/.test(name));
+  for (const name of halfMade) await rm(join(path, name), { force: true });
 }
 
 function killUnlessGone(pid: number): void {

@@ -217,6 +217,13 @@ describe("leftovers", () => {
     bystander.kill("SIGKILL");
   });
 
+  test("a socket that nobody listens to, and a file that was being replaced, go", async () => {
+    const directory = await born();
+    for (const name of ["monitor.sock", ".session.json.0123abcd.tmp", ".mine.tmp"]) await writeFile(directory.file(name), "");
+    await sweep();
+    expect((await readdir(directory.path)).filter((name) => /sock|tmp/.test(name))).toEqual([".mine.tmp"]);
+  });
+
   test("its private directory goes; one that only owner.json calls so stays", async () => {
     const dead = deadOwner();
     const scratch = await makeScratch(tmpdir(), dead);
