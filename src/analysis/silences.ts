@@ -52,7 +52,9 @@ export function clockSilences(lines: readonly LogLine[]): readonly Silence[] {
       const { clock, copy } = decodePrintk(text);
       if (clock === null || copy) continue;
       const ms = Math.round(clock * 1000);
-      if (before !== undefined && ms > before.ms) silences.push({ fromMs: before.ms, toMs: ms, line: before.line });
+      // Processors overtake one another by a little, and `dmesg` prints all of it again.
+      if (before !== undefined && ms <= before.ms) continue;
+      if (before !== undefined) silences.push({ fromMs: before.ms, toMs: ms, line: before.line });
       before = { ms, line: number };
       lastMs = Math.max(lastMs, ms);
     }

@@ -45,6 +45,8 @@ export const SESSION_FILES = {
   screenText: "screen.txt",
   /** Screenshots: `screen-<why>.png` (or .ppm where QEMU was built without libpng). */
   screenshotPrefix: "screen-",
+  /** The report as one page for a browser, with the log and the screenshots in it. */
+  reportPage: "report.html",
 } as const;
 
 /** One level above the session directories. */
