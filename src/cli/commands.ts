@@ -6,6 +6,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "inspect", summary: "say what an image is and what can boot it", load: () => import("./inspect.ts") },
   { name: "sessions", summary: "list, show and remove recorded boots", load: () => import("./sessions.ts") },
   { name: "report", summary: "show the report of a recorded boot", load: () => import("./report.ts") },
+  { name: "compare", summary: "show two recorded boots side by side", load: () => import("./compare.ts") },
   { name: "config", summary: "check a hiperiso.json", load: () => import("./config.ts") },
   { name: "doctor", summary: "say what this computer has and lacks for hiperiso", load: () => import("./doctor.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
