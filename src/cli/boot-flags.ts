@@ -5,7 +5,7 @@ import { parseParameter } from "../config/setting-value.ts";
 import type { SettingValues } from "../config/settings.ts";
 import { HiperisoError } from "../contract/error.ts";
 import { flagOf, PARAMETERS, type Parameter, type Settings } from "../contract/parameters.ts";
-import { notBuiltYet } from "../session/prepare-boot.ts";
+import { notBuiltYet, ONLY_BUILT } from "../machine/not-built-yet.ts";
 
 /** The image is the command's argument, not a flag. */
 const FLAGS = PARAMETERS.filter(({ setting }) => setting !== "iso");
@@ -27,7 +27,9 @@ function flagOption(name: string, { value, help }: Parameter): Option {
 
 function describe({ setting, help, standard, alias }: Parameter): string {
   const otherwise = standard === undefined || standard === false || setting === "logDir" ? "" : ` (default ${standard})`;
-  return `${help}${otherwise}${alias === undefined ? "" : `; short: --${alias}`}`;
+  const built = ONLY_BUILT.get(setting);
+  const unbuilt = !ONLY_BUILT.has(setting) ? "" : typeof built === "string" ? `; not built yet but for ${built}` : "; not built yet";
+  return `${help}${otherwise}${alias === undefined ? "" : `; short: --${alias}`}${unbuilt}`;
 }
 
 /** What the person said on this line. Throws (`usage`) on a bad value and on the two names of one flag with different values. */

@@ -7,7 +7,7 @@ import { resolveSettings, type SettingValues } from "../config/settings.ts";
 import { PARAMETERS, type Settings } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { type Environment, expandTilde, tildify } from "../host/xdg.ts";
-import { notBuiltYet } from "../session/prepare-boot.ts";
+import { notBuiltYet } from "../machine/not-built-yet.ts";
 import { refuseUnbuiltFlags } from "./boot-flags.ts";
 import { standardLogDirectory } from "./log-directory.ts";
 

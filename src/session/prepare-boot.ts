@@ -97,17 +97,3 @@ function damageOf({ iso, sizeBytes }: ImageFacts): string | undefined {
   const missing = BigInt(iso.volumeSizeBytes) - BigInt(sizeBytes);
   return `its ISO 9660 volume has ${iso.volumeSizeBytes} bytes and the file only ${sizeBytes}: the last ${missing} are missing`;
 }
-
-/** Settings that this version cannot honour yet, by the setting's name and the value that asks for it. */
-export const notBuiltYet = (settings: Settings): ReadonlyMap<keyof Settings, string> => {
-  const asked = new Map<keyof Settings, string>();
-  if (settings.traceLevel !== "none") asked.set("traceLevel", settings.traceLevel);
-  if (settings.display !== "none") asked.set("display", settings.display);
-  if (settings.bootMode !== "normal") asked.set("bootMode", settings.bootMode);
-  for (const name of ["secureBoot", "tpm", "netDump"] as const) if (settings[name]) asked.set(name, "on");
-  for (const name of ["autoInstall", "persistence", "dud", "injection", "confReplace", "cpuFeatures"] as const) {
-    const value = settings[name];
-    if (value !== undefined) asked.set(name, value);
-  }
-  return asked;
-};
