@@ -2,7 +2,6 @@
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Job } from "../contract/job.ts";
-import type { Settings } from "../contract/parameters.ts";
 import type { Clock } from "../host/clock.ts";
 import { type FirmwareSearch, findFirmware } from "../host/firmware.ts";
 import { type HostFacts, hostFacts } from "../host/host-facts.ts";
