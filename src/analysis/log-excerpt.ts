@@ -5,6 +5,7 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { consoleTexts } from "../formats/console-text.ts";
+import { printable } from "../formats/escape-terminal.ts";
 
 /** Lines `first` to `last`, from 1 at LF, both included. */
 export interface LineRange {
@@ -196,8 +197,5 @@ function decodeLine(number: number, bytes: Buffer, length: number): LogLine {
 /** A control string that BEL ends, or a control character that neither moves the cursor nor begins a sequence. */
 const LONE_CONTROL = /\x1b\][^\x07\x1b\n]{0,512}\x07|[\0-\x07\x0e-\x1a\x1c-\x1f\x7f]/g;
 
-/** The picture of a control character stands in its place: U+2400 and on (Unicode, Control Pictures). */
-const withVisibleControls = (raw: string): string =>
-  raw.replace(LONE_CONTROL, (found) =>
-    found.length > 1 ? found : found === "\x7f" ? "\u2421" : String.fromCodePoint(0x2400 + found.charCodeAt(0)),
-  );
+/** As `printable` writes them; what `consoleTexts` understands is left to it. */
+const withVisibleControls = (raw: string): string => raw.replace(LONE_CONTROL, (found) => (found.length > 1 ? found : printable(found)));

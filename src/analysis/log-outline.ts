@@ -70,7 +70,7 @@ export function logOutline(sections: readonly LogSection[], report: SessionRepor
     leftOut === 0
       ? html`All ${count(lineCount, "line")}.`
       : html`The log has ${count(lineCount, "line")}. This page holds ${grouped(lines.length)} of them: the beginning, the end, and what lies around stages and findings; ${grouped(leftOut)} are left out, each gap says which. <code>serial.log</code> has them all.`
-  } Escape sequences are taken out, control characters are shown as pictures (␀).</p>`;
+  } Escape sequences are taken out, other control characters are written out (\\x00).</p>`;
   let before = 0;
   return html`${how}
 ${sections.map((section, index) => {

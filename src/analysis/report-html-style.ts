@@ -111,6 +111,8 @@ svg.timeline .grid{stroke:var(--rule)}
 svg.timeline .edge{stroke:var(--paper);stroke-width:2}
 svg.timeline .hatch{stroke:var(--muted);stroke-width:3}
 svg.timeline .silence{fill:url(#silent)}
+.key{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:-.8rem 0 1.2rem;color:var(--muted);font-size:.8125rem}
+.key svg{vertical-align:-2px}
 svg.mark{overflow:visible}
 svg.mark path{fill:currentColor;stroke:var(--paper);stroke-width:1}
 svg.mark path.fatal{fill:none;stroke:var(--fatal);stroke-width:3}
@@ -125,11 +127,12 @@ thead th{color:var(--muted);font-weight:400;font-size:.8125rem}
 td.number,th.number{padding-right:0;padding-left:.75rem;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 tr.silent th{font-weight:400;color:var(--muted)}
 .swatch{display:inline-block;width:.75em;height:.75em;margin-right:.5em;border-radius:2px;vertical-align:baseline}
-.swatch.silent{height:.45em;background:repeating-linear-gradient(135deg,var(--muted) 0 2px,transparent 2px 4px)}
+.swatch.silent{width:1.4em;height:.5em;background:repeating-linear-gradient(135deg,var(--muted) 0 2px,transparent 2px 4px)}
 .quote{display:block;margin-top:.1rem;color:var(--muted);font-weight:400;overflow-wrap:anywhere;white-space:pre-wrap}
 .finding{margin:1.4rem 0;padding:.1rem 0 .1rem 1rem;border-left:3px solid var(--rule)}
 .finding h3{font-size:1.0625rem;overflow-wrap:anywhere}
 .finding p{max-width:46rem;overflow-wrap:anywhere}
+.finding p.meta{max-width:none}
 .severity{font-weight:650}
 .meta{margin:.1rem 0 .5rem;color:var(--muted);font-size:.875rem}
 .lines,.log{padding:.5rem .75rem .5rem 0;border-radius:4px;background:var(--inset);tab-size:8}

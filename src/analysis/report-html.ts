@@ -17,7 +17,7 @@ import type { SessionEvidence } from "./session-evidence.ts";
 import type { ReportedStage, SessionReport } from "./session-report.ts";
 import type { Silence } from "./silences.ts";
 import { planTimeline, type Timeline } from "./timeline.ts";
-import { timelineSvg } from "./timeline-svg.ts";
+import { timelineKey, timelineSvg } from "./timeline-svg.ts";
 
 /** What is known of the boot before it began; the same when it has ended. */
 export interface BootFacts {
@@ -52,6 +52,7 @@ export function reportHtml(content: PageContent): string {
   const groups = groupFindings(report);
   const page: Page = {
     ...content,
+    advice,
     anchors: logAnchors(outline, new Set(Object.values(groups).flatMap((group) => group.slice(0, FINDINGS_MAX)))),
   };
   const hasScreen = screenshots.length > 0 || evidence.screen.trim() !== "";
@@ -98,6 +99,8 @@ ${shown.map(({ id, title, body }) => html`<section aria-labelledby="${id}">\n<h2
 
 interface Page extends PageContent {
   readonly anchors: LogAnchors;
+  /** What "What to try" says: a finding need not say it again. */
+  readonly advice: readonly string[];
 }
 
 interface Section {
@@ -160,7 +163,7 @@ function lead(page: Page): Markup {
   }
   const cause = report.findings.find((finding) => finding.cause);
   if (cause !== undefined) {
-    const line = cause.line === null ? undefined : html` (${lineLinks([cause.line], page)}${after})`;
+    const line = cause.line === null ? undefined : html` (${lineLinks([cause.line], page)}${after === "" ? "" : `,${after}`})`;
     return html`${cause.explanation.trim().replace(/\.$/, "")}${line}.`;
   }
   if (ending?.duration_ms === null) return html`QEMU did not run.`;
@@ -194,12 +197,13 @@ function timelineSection(page: Page): Markup {
   const rows = Array.from({ length: report.boots }, (_, index) => index + 1).flatMap((boot) => timelineRows(page, timeline, boot));
   const drawing = timelineSvg(timeline, inWords(timeline));
   const clock = byArrival
-    ? "from QEMU’s start, as the console’s bytes arrived"
-    : "by the kernel’s own clock: what came before the kernel has no time";
+    ? "times from QEMU’s start, as the console’s bytes arrived"
+    : "times by the kernel’s own clock, so none before it";
+  const caption = timeline.lanes.length === 0 ? "Stages; nothing here tells the time." : `Stages and silences; ${clock}.`;
   if (rows.length === 0) return html`<p>No stage of a boot was seen.</p>`;
-  return html`${drawing}${timeline.lanesLeftOut === 0 ? undefined : html`<p class="note">Of the boots in this log ${timeline.lanesLeftOut} are not drawn.</p>`}
+  return html`${drawing}${drawing === undefined ? undefined : timelineKey(timeline)}${timeline.lanesLeftOut === 0 ? undefined : html`<p class="note">Of the boots in this log ${timeline.lanesLeftOut} are not drawn.</p>`}
 <table>
-<caption>Stages and silences; times ${clock}.</caption>
+<caption>${caption}</caption>
 <thead><tr><th scope="col">Stage</th><th scope="col" class="number">At</th><th scope="col" class="number">For</th><th scope="col" class="number">Line</th></tr></thead>
 <tbody>
 ${rows.slice(0, ROWS_MAX).map((row) => html`${row}\n`)}</tbody>
@@ -211,19 +215,21 @@ const ROWS_MAX = 80;
 function timelineRows({ report, anchors }: Page, { lanes }: Timeline, boot: number): readonly Markup[] {
   const lane = lanes.find((one) => one.boot === boot);
   const ofBoot = report.stages.filter((stage) => stage.boot === boot);
-  const stageRows = ofBoot.map((stage, index) => {
-    const next = ofBoot.slice(index + 1).find(({ time_ms: ms }) => ms !== null)?.time_ms ?? lane?.toMs;
-    const lasted = stage.time_ms === null || next == null ? null : Math.max(0, next - stage.time_ms);
-    return { line: stage.line ?? Number.MAX_SAFE_INTEGER, row: stageRow(stage, lasted, report.boots > 1, anchors) };
-  });
-  const silentRows = (lane?.silences ?? []).map((silence) => ({ line: silence.line + 0.5, row: silentRow(silence, anchors) }));
-  return [...stageRows, ...silentRows].sort((a, b) => a.line - b.line).map(({ row }) => row);
+  const silences = [...(lane?.silences ?? [])];
+  const rows: Markup[] = [];
+  for (const [index, stage] of ofBoot.entries()) {
+    const { time_ms: ms } = stage;
+    const next = ofBoot.slice(index + 1).find((later) => later.time_ms !== null)?.time_ms ?? lane?.toMs;
+    while (ms !== null && silences[0] !== undefined && silences[0].toMs <= ms) rows.push(silentRow(silences.shift()!, anchors));
+    rows.push(stageRow(stage, ms === null || next == null ? null : Math.max(0, next - ms), report.boots > 1, anchors));
+  }
+  return [...rows, ...silences.map((silence) => silentRow(silence, anchors))];
 }
 
 function stageRow(seen: ReportedStage, lasted: number | null, numbered: boolean, anchors: LogAnchors): Markup {
   const { stage, boot, line, time_ms: ms, program, text } = seen;
   const name = line !== null && anchors.section(line) ? html`<a href="#stage-${line}">${stage}</a>` : html`${stage}`;
-  return html`<tr><th scope="row"><span class="swatch ${stage}"></span>${name}${numbered ? html` <span class="meta">boot ${boot}</span>` : undefined}<span class="quote">${program}: ${cutTo(text.trim(), 200)}</span></th>${cells(
+  return html`<tr><th scope="row"><span class="swatch ${stage}"></span>${name}${numbered ? html` <span class="meta">boot ${boot}</span>` : undefined}<span class="quote">${program}: ${cutTo(text.trim(), 120)}</span></th>${cells(
     ms === null ? "–" : duration(ms),
     lasted === null ? "–" : duration(lasted),
     line === null ? "–" : anchors.line(line),
@@ -309,7 +315,7 @@ function findingArticle(page: Page, index: number): Markup {
 <h3>${explanation}</h3>
 <p class="meta"><span class="severity ${severity}">${severity}</span> ${kind}${facts.filter((fact) => fact !== undefined).map((fact) => html` · ${fact}`)}</p>
 ${quotedLines(page, finding)}
-${kernelReport(finding.report)}${hint === "" ? undefined : html`<p>${sentenceWithCode(hint)}</p>`}
+${kernelReport(finding.report)}${hint === "" || page.advice.includes(hint) ? undefined : html`<p>${sentenceWithCode(hint)}</p>`}
 </article>
 `;
 }
@@ -322,10 +328,12 @@ const LINES_AFTER = 3;
 const REPORT_LINES_MAX = 24;
 
 /** The lines in place, with those around them; where the page does not hold them, what the analysis kept. */
-function quotedLines({ log, anchors }: Page, finding: ToldFinding): Markup {
+function quotedLines({ log, anchors, report: whole }: Page, finding: ToldFinding): Markup {
   const { line, text, context, report } = finding;
   if (line === null) return plainLines([text]);
-  const first = Math.max(1, (finding.first_line ?? line) - LINES_BEFORE);
+  // Two findings of one line stand one below the other: what stood before is quoted once.
+  const follows = finding.consequence_of !== null && whole.findings[finding.consequence_of]!.line === line;
+  const first = Math.max(1, (finding.first_line ?? line) - (follows ? 0 : LINES_BEFORE));
   const last = report === null || finding.count > 1 ? line : Math.min(finding.last_line ?? line, line + REPORT_LINES_MAX);
   const lines = slice(log.lines, first, last + LINES_AFTER);
   if (!lines.some(({ number }) => number === line)) return plainLines([...context.before, text, ...context.after]);

@@ -37,8 +37,8 @@ export function silentStretches({ offsets, times }: ArrivalTimes, endMs: number)
 }
 
 /**
- * By the kernel's own clock, of lines that all belong to one boot. Lines that are not there (`number` jumps) are no silence. A log is
- * silent to the kernel's clock too while a program prints without it; then the stretch is from one of the kernel's messages to the next.
+ * By the kernel's own clock, of lines that all belong to one boot: from one of its messages to the next line, where that is one of its
+ * messages too. Where other programs printed in between, nobody knows when; where lines are missing (`number` jumps), neither.
  */
 export function clockSilences(lines: readonly LogLine[]): readonly Silence[] {
   const silences: Silence[] = [];
@@ -49,14 +49,12 @@ export function clockSilences(lines: readonly LogLine[]): readonly Silence[] {
     if (line.number !== number + 1) before = undefined;
     number = line.number;
     for (const text of line.texts) {
-      const { clock, copy } = decodePrintk(text);
-      if (clock === null || copy) continue;
-      const ms = Math.round(clock * 1000);
-      // Processors overtake one another by a little, and `dmesg` prints all of it again.
-      if (before !== undefined && ms <= before.ms) continue;
-      if (before !== undefined) silences.push({ fromMs: before.ms, toMs: ms, line: before.line });
-      before = { ms, line: number };
-      lastMs = Math.max(lastMs, ms);
+      const { clock } = decodePrintk(text);
+      const ms = clock === null ? undefined : Math.round(clock * 1000);
+      // What `dmesg` prints again has been waited for already.
+      if (ms !== undefined && ms > lastMs && before !== undefined) silences.push({ fromMs: before.ms, toMs: ms, line: before.line });
+      lastMs = Math.max(lastMs, ms ?? 0);
+      before = ms === undefined ? undefined : { ms: lastMs, line: number };
     }
   }
   return longest(silences, lastMs);

@@ -65,6 +65,19 @@ const FORMS = {
 const drawMark = ({ severity, kind, ms }: Mark, endMs: number, barTop: number): Markup =>
   html`<svg class="mark" x="${percent(ms, endMs)}" y="${barTop - 10}"><title>${severity}: ${kind}, at ${duration(ms)}</title><line class="stem ${severity}" y2="${BAR_HEIGHT + 10}"/><path class="${severity}" d="${FORMS[severity]}"/></svg>`;
 
+/** What the forms in the drawing stand for, those that are in it. */
+export function timelineKey({ lanes }: Timeline): Markup | undefined {
+  const severities = (["fatal", "error", "warning"] as const).filter((severity) =>
+    lanes.some(({ marks }) => marks.some((mark) => mark.severity === severity)),
+  );
+  const isSilent = lanes.some(({ silences }) => silences.length > 0);
+  if (severities.length === 0 && !isSilent) return undefined;
+  return html`<p class="key">${severities.map(
+    (severity) =>
+      html`<span><svg class="mark" width="14" height="14" viewBox="-8 -8 16 16" aria-hidden="true"><path class="${severity}" d="${FORMS[severity]}"/></svg> ${severity}</span> `,
+  )}${isSilent ? html`<span><span class="swatch silent"></span>nothing printed</span>` : undefined}</p>`;
+}
+
 function tick(ms: number, endMs: number, height: number): Markup {
   const at = percent(ms, endMs);
   const anchor = ms === 0 ? "start" : ms / endMs > 0.95 ? "end" : "middle";

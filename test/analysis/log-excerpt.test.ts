@@ -59,9 +59,9 @@ describe("lines of a log", () => {
     );
   });
 
-  test("come without escape sequences, and with control characters as pictures", async () => {
+  test("come without escape sequences, and with control characters written out", async () => {
     const [line] = await linesOf("\x1b[31mred\x1b[0m \0\x07 \x1b]0;title\x07\x7f\r\n", 1, 1);
-    expect(line).toEqual({ number: 1, texts: ["red ␀␇ ␡"], bytesLeftOut: 0 });
+    expect(line).toEqual({ number: 1, texts: ["red \\x00\\x07 \\x7f"], bytesLeftOut: 0 });
   });
 
   test("that are very long come cut, between characters, and say by how much", async () => {
