@@ -10,6 +10,7 @@ import { type Boot, ConsoleScan, isLater, type SeenStage } from "./console-scan.
 import { millis, type Noted, tellFindings } from "./findings.ts";
 import { createGoal, type Goal, STANDARD_GOAL } from "./goal.ts";
 import { machineFindings } from "./machine-findings.ts";
+import { writeReportPage } from "./report-page.ts";
 import { reportText } from "./report-text.ts";
 import { arrivalOf } from "./serial-times.ts";
 import { NO_EVIDENCE, readSessionEvidence, type SessionEvidence } from "./session-evidence.ts";
@@ -31,8 +32,8 @@ export interface AnalyseOptions {
 }
 
 /**
- * Analyses a session directory, or any directory that holds a `serial.log`. Writes `report.json`, `report.txt`, `report.log`
- * and `analysis.meta` there: the same bytes for the same evidence. Throws a usage error where there is nothing to analyse.
+ * Analyses a session directory, or any directory that holds a `serial.log`. Writes `report.json`, `report.txt`, `report.html`,
+ * `report.log` and `analysis.meta` there: the same bytes for the same evidence. Throws a usage error where there is nothing to analyse.
  */
 export async function analyseSession(directory: string, options: AnalyseOptions = {}): Promise<Analysed> {
   const { job = quietJob, write = true } = options;
@@ -53,7 +54,10 @@ export async function analyseSession(directory: string, options: AnalyseOptions 
       ? []
       : (createReadStream(serialPath, { signal: job.signal, highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>);
   const analysed = await analyseConsole(serial, evidence);
-  if (write) await writeReports(directory, analysed);
+  if (write) {
+    await writeReports(directory, analysed);
+    await writeReportPage(directory, { ...analysed, evidence }, job.signal);
+  }
   return analysed;
 }
 

@@ -18,7 +18,7 @@ afterEach(async () => {
 
 const put = (name: string, content: string) => writeFile(join(directory, name), content);
 const read = (name: string) => readFile(join(directory, name), "utf8");
-const REPORTS = ["analysis.meta", "report.json", "report.log", "report.txt"];
+const REPORTS = ["analysis.meta", "report.html", "report.json", "report.log", "report.txt"];
 
 describe("a directory with nothing but a serial.log", () => {
   test("gets its reports, in the contract's form, and no other file", async () => {
