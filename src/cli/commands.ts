@@ -7,6 +7,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "sessions", summary: "list, show and remove recorded boots", load: () => import("./sessions.ts") },
   { name: "report", summary: "show the report of a recorded boot", load: () => import("./report.ts") },
   { name: "compare", summary: "show two recorded boots side by side", load: () => import("./compare.ts") },
+  { name: "rules", summary: "list and show the rules of the analyser, test your own", load: () => import("./rules.ts") },
   { name: "config", summary: "check a hiperiso.json", load: () => import("./config.ts") },
   { name: "doctor", summary: "say what this computer has and lacks for hiperiso", load: () => import("./doctor.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
