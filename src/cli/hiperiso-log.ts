@@ -1,17 +1,5 @@
 #!/usr/bin/env node
+import { LOG_PROGRAM } from "./log-commands.ts";
 import { main } from "./program.ts";
 
-await main({
-  name: "hiperiso-log",
-  description: "Explains what a boot's console log shows.",
-  commands: [
-    { name: "analyze", summary: "analyse a session directory and write its reports", load: () => import("./log-analyze.ts") },
-    { name: "serial", summary: "stages and findings of a console log", load: () => import("./log-serial.ts") },
-    { name: "trace", summary: "decode a QEMU trace", load: () => import("./log-trace.ts") },
-  ],
-  examples: [
-    ["hiperiso-log analyze ./session", "write report.json, report.txt and analysis.meta there"],
-    ["hiperiso-log serial serial.log --stages", "how far a boot came, and where it shows"],
-    ["ssh board cat /var/log/console | hiperiso-log serial -", "read a pipe"],
-  ],
-});
+await main(LOG_PROGRAM);
