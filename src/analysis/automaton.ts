@@ -90,6 +90,7 @@ export function ownersIn({ next, classes, shift, start, firstSpecial, newline, o
   let state = start;
   for (let at = 0; at < text.length; at += 1) {
     const after = next[(state << shift) | classes[text.charCodeAt(at) & 0xff]!]!;
+    if (after === newline) state = start;
     if (after >= newline) continue;
     state = after;
     if (state >= firstSpecial) for (const owner of owners[state]!) found.add(owner);

@@ -96,14 +96,12 @@ export class Sieve {
   /** Number of the last line with something on it that was seen, the unfinished one included; 0 before the first. */
   lastLineWithText(): number {
     let number = this.#number;
-    let end = this.#filled;
-    for (let lf = this.#buffer.lastIndexOf(LF, end - 1); end > 0; lf = end === 0 ? -1 : this.#buffer.lastIndexOf(LF, end - 1)) {
-      if (this.#buffer.subarray(lf + 1, end).some((byte) => byte > 0x20 && byte < 0x7f)) return number;
-      if (lf === -1) break;
-      end = lf;
-      number -= 1;
+    for (let at = this.#filled - 1; at >= 0; at -= 1) {
+      const byte = this.#buffer[at]!;
+      if (byte > 0x20 && byte < 0x7f) return number;
+      if (byte === LF) number -= 1;
     }
-    return Math.max(number, 0);
+    return Math.max(number - 1, 0);
   }
 
   /** The unfinished line, raw, or what is remembered of the last ones that are not blank. */
