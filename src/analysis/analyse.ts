@@ -6,12 +6,13 @@ import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Job, quietJob } from "../contract/job.ts";
 import { type Ending, SESSION_FILES, type SessionAnalysis } from "../contract/session.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
-import { type Boot, ConsoleScan, isLater, type SeenStage } from "./console-scan.ts";
+import { type Boot, ConsoleScan, isLater, type ScanOptions, type SeenStage } from "./console-scan.ts";
 import { millis, type Noted, tellFindings } from "./findings.ts";
 import { createGoal, type Goal, STANDARD_GOAL } from "./goal.ts";
 import { machineFindings } from "./machine-findings.ts";
 import { writeReportPage } from "./report-page.ts";
 import { reportText } from "./report-text.ts";
+import type { Rule } from "./rule.ts";
 import { arrivalOf } from "./serial-times.ts";
 import { NO_EVIDENCE, readSessionEvidence, type SessionEvidence } from "./session-evidence.ts";
 import type { ReportedStage, SessionReport } from "./session-report.ts";
@@ -29,6 +30,8 @@ export interface AnalyseOptions {
   readonly job?: Job;
   /** False: nothing is written into the directory. */
   readonly write?: boolean;
+  /** A person's own rules, tried before the program's. */
+  readonly rules?: readonly Rule[];
 }
 
 /**
@@ -36,7 +39,7 @@ export interface AnalyseOptions {
  * `report.log` and `analysis.meta` there: the same bytes for the same evidence. Throws a usage error where there is nothing to analyse.
  */
 export async function analyseSession(directory: string, options: AnalyseOptions = {}): Promise<Analysed> {
-  const { job = quietJob, write = true } = options;
+  const { job = quietJob, write = true, rules } = options;
   const serialPath = join(directory, SESSION_FILES.serial);
   const serialBytes = await sizeOf(serialPath);
   const evidence = await readSessionEvidence(directory);
@@ -53,7 +56,7 @@ export async function analyseSession(directory: string, options: AnalyseOptions 
     serialBytes === undefined
       ? []
       : (createReadStream(serialPath, { signal: job.signal, highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>);
-  const analysed = await analyseConsole(serial, evidence);
+  const analysed = await analyseConsole(serial, evidence, rules);
   if (write) {
     await writeReports(directory, analysed);
     await writeReportPage(directory, { ...analysed, evidence }, job.signal);
@@ -76,13 +79,15 @@ const READ_BYTES = 1024 * 1024;
 export async function analyseConsole(
   serial: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   evidence: SessionEvidence = NO_EVIDENCE,
+  rules?: readonly Rule[],
 ): Promise<Analysed> {
+  const own = rules === undefined || rules.length === 0 ? {} : { rules };
   const goal = goalOf(evidence.ending);
   const hasTimes = evidence.times.offsets.length > 0;
-  const scan = new ConsoleScan({ goal, ...(hasTimes ? { timeAt: (offset) => arrivalOf(evidence.times, offset) } : {}) });
+  const scan = new ConsoleScan({ goal, ...own, ...(hasTimes ? { timeAt: (offset) => arrivalOf(evidence.times, offset) } : {}) });
   for await (const chunk of serial) scan.push(chunk);
   scan.end();
-  return conclude(scan, goal, evidence);
+  return conclude(scan, { goal, ...own }, evidence);
 }
 
 function goalOf(ending: Ending | undefined): Goal {
@@ -94,10 +99,10 @@ function goalOf(ending: Ending | undefined): Goal {
   }
 }
 
-function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): Analysed {
+function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEvidence): Analysed {
   const { ending } = evidence;
-  const screen = scanText(evidence.screen, goal);
-  const firmware = scanText(evidence.firmwareLog, goal);
+  const screen = scanText(evidence.screen, options);
+  const firmware = scanText(evidence.firmwareLog, options);
   const lastBoot = serial.boots.length;
   const serialStages = serial.boots.flatMap(({ stages }, index) =>
     stages.map((seen) => ({
@@ -150,8 +155,8 @@ function conclude(serial: ConsoleScan, goal: Goal, evidence: SessionEvidence): A
   return { report, analysis, text: reportText(report, analysis, evidence) };
 }
 
-function scanText(text: string, goal: Goal): ConsoleScan {
-  const scan = new ConsoleScan({ goal });
+function scanText(text: string, options: ScanOptions): ConsoleScan {
+  const scan = new ConsoleScan(options);
   scan.push(Buffer.from(text));
   scan.end();
   return scan;

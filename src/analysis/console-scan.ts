@@ -231,7 +231,8 @@ export class ConsoleScan {
     if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, text.length, clock);
     if (!line.unfinished) this.#readReport(message, line.number);
     const kinds = new Set<string>();
-    for (const owner of owners) {
+    // The first of a kind speaks. A person's own rules stand first in the table, whatever text in the line was found first.
+    for (const owner of this.#options.rules === undefined ? owners : [...owners].sort((one, other) => one - other)) {
       const rule = this.#matchers.rules[owner - this.#matchers.firstRule];
       if (rule === undefined || kinds.has(rule.kind) || (line.unfinished && rule.prompt !== true)) continue;
       const match = rule.pattern.exec(message);

@@ -2,6 +2,7 @@
 import type { FindingKind, PassedStage, Severity } from "../contract/verdict.ts";
 import { ConsoleScan, type ScanEvent } from "./console-scan.ts";
 import { createGoal, type Goal, STANDARD_GOAL } from "./goal.ts";
+import type { Rule } from "./rule.ts";
 
 export type ConsoleEvent =
   | { readonly type: "stage"; readonly stage: PassedStage; readonly line: number; readonly timeMs: number; readonly text: string }
@@ -30,8 +31,8 @@ export interface ConsoleWatch {
   readonly goalReached: boolean;
 }
 
-export function createConsoleWatch(options: { readonly goal?: Goal } = {}): ConsoleWatch {
-  return new Watch(options.goal ?? createGoal(STANDARD_GOAL));
+export function createConsoleWatch(options: { readonly goal?: Goal; readonly rules?: readonly Rule[] } = {}): ConsoleWatch {
+  return new Watch(options.goal ?? createGoal(STANDARD_GOAL), options.rules);
 }
 
 class Watch implements ConsoleWatch {
@@ -39,8 +40,9 @@ class Watch implements ConsoleWatch {
   #events: ConsoleEvent[] = [];
   #timeMs = 0;
 
-  constructor(goal: Goal) {
-    this.#scan = new ConsoleScan({ goal, onEvent: (event) => this.#events.push(toEvent(event, this.#timeMs)) });
+  constructor(goal: Goal, rules: readonly Rule[] | undefined) {
+    const own = rules === undefined || rules.length === 0 ? {} : { rules };
+    this.#scan = new ConsoleScan({ goal, ...own, onEvent: (event) => this.#events.push(toEvent(event, this.#timeMs)) });
   }
 
   get lastLine(): string {
