@@ -104,6 +104,7 @@ function verdictText({ session, report }: Extract<SessionEvent, { type: "verdict
     `${bold(paint(result.toUpperCase()))} at ${analysis.boot_stage_final} after ${duration(analysis.boot_duration_ms)}${cause === undefined ? "" : `: ${printable(cause.explanation)}`}`,
     `  session  ${printable(directory)}`,
     `  report   ${printable(join(directory, SESSION_FILES.reportText))}`,
+    `           ${printable(join(directory, SESSION_FILES.reportPage))}`,
     `           ${printable(join(directory, SESSION_FILES.report))}`,
     "",
   ].join("\n");

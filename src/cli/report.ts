@@ -4,6 +4,7 @@ import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { analyseSession } from "../analysis/analyse.ts";
 import { SESSION_FILES } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
+import { openOnDesktop } from "../host/desktop.ts";
 import { findSession } from "../session/catalogue.ts";
 import { exists } from "../session/finalise.ts";
 import type { Cli } from "./cli.ts";
@@ -17,19 +18,30 @@ export function command(cli: Cli): CommandUnknownOpts {
     .argument("[session]", "its id, the beginning of it, or its directory; the newest without one")
     .option("--log-dir <path>", "folder that holds the sessions (default: hiperiso/logs in the XDG state folder)")
     .option("--json", "print report.json")
+    .option("--open", "show report.html, the report as a page, in a browser")
     .addHelpText("after", () =>
       examplesText([
         ["hiperiso report", "of the newest session"],
+        ["hiperiso report --open", "the same as a page, with its timeline, the screen and the log"],
         ["hiperiso report --json | jq .findings", "what was found, for a program"],
       ]),
     )
-    .action(async (reference, { logDir, json }) => {
+    .action(async (reference, { logDir, json, open }) => {
       const directory = logDirectoryOf(logDir, cli.env);
       await sweep(cli, directory);
       const entry = await findSession(directory, reference);
-      if (!(await exists(join(entry.directory, SESSION_FILES.report)))) await analyseSession(entry.directory);
+      const needed = open === true ? SESSION_FILES.reportPage : SESSION_FILES.report;
+      if (!(await exists(join(entry.directory, needed)))) await analyseSession(entry.directory, { job: cli.job });
+      if (open === true) return await openPage(cli, join(entry.directory, SESSION_FILES.reportPage));
       const page = await readFile(join(entry.directory, json === true ? SESSION_FILES.report : SESSION_FILES.reportText), "utf8");
       if (json === true) cli.json(JSON.parse(page));
       else cli.out(printable(page, { keepNewlines: true })); // the session may come from anywhere
     });
+}
+
+/** The path is the result: it can be opened elsewhere, too. */
+async function openPage(cli: Cli, path: string): Promise<void> {
+  cli.out(`${printable(path)}\n`);
+  const because = await openOnDesktop(path, cli.env, cli.job.signal);
+  if (because !== undefined) cli.err(`Not opened: ${printable(because)}. Any browser shows the file, here or on another computer.`);
 }
