@@ -17,10 +17,10 @@ const inUnits = (...parts: readonly (readonly [number, string])[]): string =>
     .map(([amount, unit]) => `${amount} ${unit}`)
     .join(" ");
 
-/** A file's size: `431 bytes`, `27 kB`, `210 MB`. */
+/** A file's size: `431 bytes`, `27 kB`, `1.5 MB`. */
 export function size(bytes: number): string {
   if (bytes < 10_000) return count(bytes, "byte");
-  return bytes < 10_000_000 ? `${Math.round(bytes / 1000)} kB` : `${Math.round(bytes / 1_000_000)} MB`;
+  return bytes < 1_000_000 ? `${Math.round(bytes / 1000)} kB` : `${withoutZeros((bytes / 1_000_000).toFixed(1))} MB`;
 }
 
 /** `1 line`, `12,345 lines`. */

@@ -56,7 +56,7 @@ export const PALETTES: { readonly light: Palette; readonly dark: Palette } = {
     muted: "#9ba7b2",
     rule: "#2f373e",
     link: "#8abef0",
-    target: "#4a3f12",
+    target: "#3e350f",
     success: "#80d49c",
     fatal: "#ff8d84",
     error: "#ffab72",

@@ -263,7 +263,7 @@ function inWords({ lanes, endMs }: Timeline): string {
 
 // Findings
 
-/** Indices of findings: those that the verdict rests on with what follows from them, and the others, worst first. */
+/** Indices of findings: the one that the verdict rests on, what follows from it and what tells the same nearby; and the others, worst first. */
 interface FindingGroups {
   readonly central: readonly number[];
   readonly others: readonly number[];
@@ -272,7 +272,8 @@ interface FindingGroups {
 
 function groupFindings({ findings }: SessionReport): FindingGroups {
   const cause = findings.findIndex((finding) => finding.cause);
-  const isCentral = (index: number) => cause !== -1 && rootCause(findings, index) === cause;
+  const isCentral = (index: number) =>
+    cause !== -1 && (rootCause(findings, index) === cause || tellsTheSame(findings[index]!, findings[cause]!));
   const all = [...findings.keys()];
   const weight = (index: number) => SEVERITIES.indexOf(findings[index]!.severity);
   const rest = all.filter((index) => !isCentral(index));
@@ -282,6 +283,11 @@ function groupFindings({ findings }: SessionReport): FindingGroups {
     infos: rest.filter((index) => weight(index) === 0),
   };
 }
+
+const NEARBY_LINES = 50;
+
+const tellsTheSame = (one: ToldFinding, other: ToldFinding): boolean =>
+  one.kind === other.kind && one.boot === other.boot && Math.abs((one.line ?? 0) - (other.line ?? 0)) < NEARBY_LINES;
 
 function findingSections(page: Page, { central, others, infos }: FindingGroups): readonly (Section | undefined)[] {
   const told = (group: readonly number[]) =>
