@@ -5,11 +5,20 @@ import { basename, join, resolve } from "node:path";
 import * as z from "zod";
 import { type Job, quietJob } from "../contract/job.ts";
 import { SESSION_FILES, timingSchema } from "../contract/session.ts";
-import { type BootResult, type BootStage, type FailureDomain, type PassedStage, SEVERITIES, type Severity } from "../contract/verdict.ts";
+import {
+  type BootResult,
+  type BootStage,
+  type FailureDomain,
+  PASSED_STAGES,
+  type PassedStage,
+  SEVERITIES,
+  type Severity,
+} from "../contract/verdict.ts";
 import { decodePrintk } from "../formats/printk.ts";
 import { analyseSession } from "./analyse.ts";
 import { compareLogs, type LogDifference, type LogSource } from "./log-parting.ts";
 import { maskedText } from "./masked-text.ts";
+import type { Rule } from "./rule.ts";
 import type { SessionReport } from "./session-report.ts";
 
 /** Of the two, a is the one that was named first: what only b has "came". */
@@ -98,13 +107,18 @@ export interface ComparedSession {
   readonly log: LogSource | undefined;
 }
 
+export interface CompareOptions {
+  readonly job?: Job;
+  /** A person's own rules. */
+  readonly rules?: readonly Rule[];
+}
+
 /**
  * Compares two session directories, or any directories with a `serial.log`. Both are analysed anew and nothing is written: a difference
  * between two versions of the analyser must not look like one between two boots. Throws a usage error where there is nothing to analyse.
  */
-export async function compareSessions(a: string, b: string, options: { readonly job?: Job } = {}): Promise<Comparison> {
-  const { job = quietJob } = options;
-  return compareRead(await readCompared(a, job), await readCompared(b, job));
+export async function compareSessions(a: string, b: string, options: CompareOptions = {}): Promise<Comparison> {
+  return compareRead(await readCompared(a, options), await readCompared(b, options));
 }
 
 export async function compareRead(a: ComparedSession, b: ComparedSession): Promise<Comparison> {
@@ -141,8 +155,11 @@ function compareStages(a: SessionReport, b: SessionReport): readonly ComparedSta
       rows.set(key, { ...row, [side]: { line, time_ms } });
     }
   }
-  return [...rows.values()].map((row) => ({ ...row, difference_ms: difference(row.a?.time_ms, row.b?.time_ms) }));
+  const inOrder = [...rows.values()].sort((one, other) => one.boot - other.boot || placeOf(one.stage) - placeOf(other.stage));
+  return inOrder.map((row) => ({ ...row, difference_ms: difference(row.a?.time_ms, row.b?.time_ms) }));
 }
+
+const placeOf = (stage: PassedStage): number => PASSED_STAGES.indexOf(stage);
 
 const difference = (a: number | null | undefined, b: number | null | undefined): number | null => (a == null || b == null ? null : b - a);
 
@@ -202,8 +219,8 @@ function numberedPhases(phases: ComparedSession["phases"]): ReadonlyMap<string, 
   );
 }
 
-async function readCompared(directory: string, job: Job): Promise<ComparedSession> {
-  const { report } = await analyseSession(directory, { job, write: false });
+async function readCompared(directory: string, { job = quietJob, rules }: CompareOptions): Promise<ComparedSession> {
+  const { report } = await analyseSession(directory, { job, write: false, ...(rules === undefined ? {} : { rules }) });
   const path = join(directory, SESSION_FILES.serial);
   return {
     id: basename(resolve(directory)),

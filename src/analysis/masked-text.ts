@@ -46,7 +46,7 @@ const NUMBER = /\d+(?:[.,]\d+)*/g;
  */
 export function maskedText(text: string): string {
   const single = text.trim().replace(/\s{2,}|\t/g, " ");
-  return /\d/.test(single) ? single.replace(CHANGING, "#") : single;
+  return /\d|[a-fA-F]{8}/.test(single) ? single.replace(CHANGING, "#") : single;
 }
 
 /** As `maskedText`, with a `#` for every number: what is left are the words. */

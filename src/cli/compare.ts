@@ -11,6 +11,7 @@ import { findSession } from "../session/catalogue.ts";
 import type { Cli } from "./cli.ts";
 import { sweep } from "./cut-off-sessions.ts";
 import { logDirectoryOf } from "./log-directory.ts";
+import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
@@ -21,6 +22,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .argument("<a>", "a session: its id, the beginning of it, or a directory with a serial.log")
     .argument("<b>", "the one to compare it with")
     .option("--log-dir <path>", "folder that holds the sessions (default: hiperiso/logs in the XDG state folder)")
+    .option(...RULES_OPTION)
     .option("--json", "print the comparison as JSON")
     .addHelpText("after", () =>
       examplesText([
@@ -28,10 +30,11 @@ export function command(cli: Cli): CommandUnknownOpts {
         ["hiperiso compare ./good ./bad", "two folders with a serial.log each"],
       ]),
     )
-    .action(async (a, b, { logDir, json }) => {
+    .action(async (a, b, { logDir, rules: file, json }) => {
       const logDirectory = logDirectoryOf(logDir, cli.env);
       await sweep(cli, logDirectory);
-      const comparison = await compareSessions(await directoryOf(a, logDirectory), await directoryOf(b, logDirectory), { job: cli.job });
+      const [directoryA, directoryB] = [await directoryOf(a, logDirectory), await directoryOf(b, logDirectory)];
+      const comparison = await compareSessions(directoryA, directoryB, { job: cli.job, rules: await ownRulesFor(cli, file) });
       if (json === true) cli.json(comparison);
       else cli.out(pageOf(comparison, cli.colourOut));
       cli.exit(comparison.same ? EXIT.goalReached : EXIT.goalMissed);
@@ -93,12 +96,22 @@ function whatDiffers({ verdict, stages, findings }: Comparison): readonly string
   ];
 }
 
+/** A log of many boots has thousands of stages; a person reads the first. */
+const ROWS_MAX = 60;
+const FINDINGS_MAX = 40;
+
+const andMore = (count: number, max: number): readonly string[] => (count > max ? [`  and ${count - max} more (--json has them all)`] : []);
+
 /** Rows in columns, below a title and the two letters; nothing where there are no rows. */
 function table(title: string, rows: readonly (readonly string[])[]): readonly string[] {
   if (rows.length === 0) return [];
-  const harmless = [["", "A", "B"], ...rows].map((row) => row.map((cell) => printable(cell)));
+  const harmless = [["", "A", "B"], ...rows.slice(0, ROWS_MAX)].map((row) => row.map((cell) => printable(cell)));
   const widths = [0, 1, 2, 3].map((column) => Math.max(...harmless.map((row) => row[column]?.length ?? 0)));
-  return [title, ...harmless.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ")}`.trimEnd())];
+  return [
+    title,
+    ...harmless.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ")}`.trimEnd()),
+    ...andMore(rows.length, ROWS_MAX),
+  ];
 }
 
 const verdictRows = ({ a, b }: Pair<Comparison["verdict"]["a"]>): readonly (readonly string[])[] => [
@@ -123,9 +136,12 @@ const change = (ms: number | null): string => (ms === null ? "" : `${ms < 0 ? "-
 
 function findingLines({ went, came, weighed, alike }: Comparison["findings"], paint: Paint): readonly string[] {
   const lines = [
-    ...went.flatMap((finding) => findingLine(paint.green("only in A"), finding)),
-    ...came.flatMap((finding) => findingLine(paint.red("only in B"), finding)),
-    ...weighed.flatMap(({ a, b }) => findingLine(`${a.severity} in A, ${b.severity} in B`, b)),
+    ...went.slice(0, FINDINGS_MAX).flatMap((finding) => findingLine(paint.green("only in A"), finding)),
+    ...andMore(went.length, FINDINGS_MAX),
+    ...came.slice(0, FINDINGS_MAX).flatMap((finding) => findingLine(paint.red("only in B"), finding)),
+    ...andMore(came.length, FINDINGS_MAX),
+    ...weighed.slice(0, FINDINGS_MAX).flatMap(({ a, b }) => findingLine(`${a.severity} in A, ${b.severity} in B`, b)),
+    ...andMore(weighed.length, FINDINGS_MAX),
     ...(alike > 0 ? [`  ${alike} alike in both`] : []),
   ];
   return lines.length === 0 ? [] : [paint.bold("Findings"), ...lines];
