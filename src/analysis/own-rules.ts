@@ -148,7 +148,7 @@ class RuleReader {
 
   constructor(text: string, where: string) {
     this.#where = where;
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, logLevel: "error" });
   }
 
   findings(): OwnRuleFinding[] {
@@ -202,7 +202,9 @@ class RuleReader {
     return ruleOf(fields, pattern, except);
   }
 
-  #pattern(source: string, path: readonly Key[]): RegExp | undefined {
+  #pattern(written: string, path: readonly Key[]): RegExp | undefined {
+    const [, inSlashes] = WITHOUT_CASE.exec(written) ?? [];
+    const source = inSlashes ?? written;
     const unknown = UNKNOWN_SYNTAX.exec(source)?.[0];
     if (unknown !== undefined) {
       this.#fault(path, `the analyser does not read ${excerpt(unknown)} in a pattern: write the characters themselves`);
@@ -214,7 +216,7 @@ class RuleReader {
       return undefined;
     }
     try {
-      return new BoundedPattern(source, "u");
+      return new BoundedPattern(source, inSlashes === undefined ? "u" : "iu");
     } catch (error) {
       this.#fault(path, reasonOf(error));
       return undefined;
@@ -302,6 +304,12 @@ class RuleReader {
     });
   }
 }
+
+/** `/pattern/i`: capitals and small letters are the same. */
+const WITHOUT_CASE = /^\/(.+)\/i$/s;
+
+/** The text by which a rule of the file would write this pattern. */
+export const patternText = ({ source, ignoreCase }: RegExp): string => (ignoreCase ? `/${source}/i` : source);
 
 /** What `needlesOf` would take for literal text: \p, \u, \c, and groups of a later JavaScript such as (?i:…). */
 const UNKNOWN_SYNTAX = /(?<!\\)(?:\\\\)*(?:\\[pPucx0k]|\(\?(?![:=!]|<[=!]|<[A-Za-z]\w*>)\S?)/;

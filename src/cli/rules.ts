@@ -1,7 +1,7 @@
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import picocolors from "picocolors";
 import { MACHINE_RULES } from "../analysis/machine-findings.ts";
-import { hiddenExamples, type OwnRuleFinding, readOwnRules } from "../analysis/own-rules.ts";
+import { hiddenExamples, type OwnRuleFinding, patternText, readOwnRules } from "../analysis/own-rules.ts";
 import type { Rule } from "../analysis/rule.ts";
 import { RULES } from "../analysis/rules.ts";
 import { nearestWord } from "../config/nearest-word.ts";
@@ -126,9 +126,9 @@ async function everyRule(cli: Cli, file: string | undefined): Promise<readonly (
   return [...told(await ownRulesFor(cli, file), "own"), ...told(RULES, "console"), ...told(MACHINE_RULES, "machine")];
 }
 
-/** Patterns as the text that stands between the slashes. */
+/** Patterns as a rule of a person's own has them. */
 function toldRule(rule: Rule | (typeof MACHINE_RULES)[number]): ToldRule {
-  const fields = Object.entries(rule).map(([name, value]) => [name, value instanceof RegExp ? value.source : value]);
+  const fields = Object.entries(rule).map(([name, value]) => [name, value instanceof RegExp ? patternText(value) : value]);
   return Object.fromEntries(fields) as ToldRule;
 }
 
