@@ -36,6 +36,8 @@ export async function runAttempt(
   const { clock, onEvent, job } = recording;
   const scratch = await mkdtemp(join(sessionScratch, "attempt-"));
   const goal = createGoal(recording.goal);
+  // Before QEMU runs: the analyser builds its tables here, and the guest should not share a processor with that.
+  const console_ = createConsoleWatch({ goal });
   const setStatus = async (stage: StatusStage, exitCode?: number | null) => {
     await directory.setStatus("running", stage, exitCode);
     onEvent({ type: "status", stage });
@@ -60,7 +62,6 @@ export async function runAttempt(
   await using guest = started;
   await directory.writeJson(SESSION_FILES.qemuProcess, identityOf(guest.pid) ?? {});
 
-  const console_ = createConsoleWatch({ goal });
   using follower = new SerialFollower(
     directory.file(SESSION_FILES.serial),
     directory.file(SESSION_FILES.serialTimes),
