@@ -18,6 +18,7 @@ import { ConsoleScan, textsOf } from "./console-scan.ts";
 import { createGoal } from "./goal.ts";
 import { MACHINE_RULES } from "./machine-findings.ts";
 import { needlesOf } from "./needles.ts";
+import { patternWays } from "./pattern-ways.ts";
 import type { Rule } from "./rule.ts";
 import { RULES } from "./rules.ts";
 
@@ -210,7 +211,7 @@ class RuleReader {
       this.#fault(path, `the analyser does not read ${excerpt(unknown)} in a pattern: write the characters themselves`);
       return undefined;
     }
-    const risk = backtrackingRisk(source);
+    const risk = backtrackingRisk(source) ?? costOf(source);
     if (risk !== undefined) {
       this.#fault(path, `a line could keep this pattern busy for ever: it has ${risk}`);
       return undefined;
@@ -304,6 +305,19 @@ class RuleReader {
     });
   }
 }
+
+/**
+ * As the end of a sentence that begins with "a pattern with". Stricter than for a goal: a rule is tried on every line of a log that holds
+ * its text, and a guest can print hundreds of thousands of them.
+ */
+function costOf(source: string): string | undefined {
+  const { repeatedGroup, unbounded } = patternWays(source);
+  if (repeatedGroup > GROUP_WAYS_MAX) return "a part that fits in several ways inside a repetition";
+  const max = source.startsWith("^") ? 2 : 1;
+  return unbounded > max ? `more than ${max} unbounded ${max === 1 ? "repetition" : "repetitions"} (write {0,80} for *)` : undefined;
+}
+
+const GROUP_WAYS_MAX = 10_000;
 
 /** `/pattern/i`: capitals and small letters are the same. */
 const WITHOUT_CASE = /^\/(.+)\/i$/s;

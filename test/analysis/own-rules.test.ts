@@ -138,6 +138,12 @@ describe("what is wrong is told by line and column", () => {
     ["a repetition inside a repetition", "^widget (?:a+)+ gone"],
     ["a choice inside a repetition", "^widget (?:a|a)* gone"],
     ["a back reference", "^(?<w>widget) \\k<w> gone"],
+    ["a counted repetition inside a counted one", "^widget (?:a{1,30}){1,30} gone"],
+    ["something that may be missing inside a counted repetition", "^widget (?:a?){40} gone"],
+    ["a counted repetition inside an unbounded one", "^widget (?:a{1,3})* gone"],
+    ["a choice inside a counted repetition", "^widget (?:a|a){20} gone"],
+    ["two unbounded repetitions that may begin anywhere", "widget.*or.*gone"],
+    ["three unbounded repetitions", "^widget.*a.*b.*gone"],
     ["many unbounded repetitions", "widget.*a.*b.*c.*gone"],
   ])("a pattern that a line can keep busy: %s", (_, pattern) => {
     expect(toldOf({ pattern })).toEqual([
