@@ -417,7 +417,7 @@ function recordedSection({ report, analysis, evidence, boot, log }: Page): Marku
     boot && ["Started", boot.startTimeUtc],
     ending && [
       "Machine",
-      [...machine, ...(boot === undefined ? [] : [`${boot.ramMb} MB of memory`, `${boot.cpus} processors`])]
+      [...machine, ...(boot === undefined ? [] : [`${boot.ramMb} MB of memory`, count(boot.cpus, "processor")])]
         .filter((fact) => fact !== "")
         .join(", ") || "QEMU did not run",
     ],

@@ -1,5 +1,5 @@
 /** Reads what `report.html` shows beside the analysis, and writes it. */
-import { readFile } from "node:fs/promises";
+import { readFile, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { SESSION_FILES, type SessionAnalysis, sessionStartedSchema } from "../contract/session.ts";
@@ -20,10 +20,23 @@ export interface AnalysedSession {
   readonly evidence: SessionEvidence;
 }
 
-/** Writes `report.html` into a session's directory: the same bytes for the same evidence. */
+/**
+ * Writes `report.html` into a session's directory: the same bytes for the same evidence. Where the file system is nearly full there is no
+ * page, not an old one either: the room is for what closes the session, and a page can be made again at any time.
+ */
 export async function writeReportPage(directory: string, analysed: AnalysedSession, signal: AbortSignal): Promise<void> {
-  const content = await readPageContent(directory, analysed, signal);
-  await writeFileAtomic(join(directory, SESSION_FILES.reportPage), reportHtml(content));
+  const path = join(directory, SESSION_FILES.reportPage);
+  const page = Buffer.from(reportHtml(await readPageContent(directory, analysed, signal)));
+  if (hasRoomFor(page.length, await statfs(directory))) await writeFileAtomic(path, page);
+  else await rm(path, { force: true });
+}
+
+/** What is left free for the files that close a session, and for others that are closed in the same moment. */
+const ROOM_KEPT_BYTES = 2 * 1024 * 1024;
+
+/** Some file systems do not tell their size, and say 0 blocks: there it is tried. */
+export function hasRoomFor(bytes: number, { blocks, bavail, bsize }: { blocks: number; bavail: number; bsize: number }): boolean {
+  return blocks === 0 || bavail * bsize >= bytes + ROOM_KEPT_BYTES;
 }
 
 async function readPageContent(directory: string, analysed: AnalysedSession, signal: AbortSignal): Promise<PageContent> {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { analyseSession } from "../analysis/analyse.ts";
+import { HiperisoError } from "../contract/error.ts";
 import { SESSION_FILES } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { openOnDesktop } from "../host/desktop.ts";
@@ -30,17 +31,22 @@ export function command(cli: Cli): CommandUnknownOpts {
       const directory = logDirectoryOf(logDir, cli.env);
       await sweep(cli, directory);
       const entry = await findSession(directory, reference);
-      const needed = open === true ? SESSION_FILES.reportPage : SESSION_FILES.report;
-      if (!(await exists(join(entry.directory, needed)))) await analyseSession(entry.directory, { job: cli.job });
-      if (open === true) return await openPage(cli, join(entry.directory, SESSION_FILES.reportPage));
+      if (open === true) return await openPage(cli, entry.directory);
+      if (!(await exists(join(entry.directory, SESSION_FILES.report)))) await analyseSession(entry.directory, { job: cli.job });
       const page = await readFile(join(entry.directory, json === true ? SESSION_FILES.report : SESSION_FILES.reportText), "utf8");
       if (json === true) cli.json(JSON.parse(page));
       else cli.out(printable(page, { keepNewlines: true })); // the session may come from anywhere
     });
 }
 
-/** The path is the result: it can be opened elsewhere, too. */
-async function openPage(cli: Cli, path: string): Promise<void> {
+/** The path is the result: the page can be opened elsewhere, too. */
+async function openPage(cli: Cli, directory: string): Promise<void> {
+  const path = join(directory, SESSION_FILES.reportPage);
+  if (!(await exists(path))) await analyseSession(directory, { job: cli.job });
+  if (!(await exists(path))) {
+    const hint = "Make room there, then try again; `hiperiso report` shows the report as text.";
+    throw new HiperisoError({ what: "write the report's page", where: path, found: "a file system that is nearly full", hint });
+  }
   cli.out(`${printable(path)}\n`);
   const because = await openOnDesktop(path, cli.env, cli.job.signal);
   if (because !== undefined) cli.err(`Not opened: ${printable(because)}. Any browser shows the file, here or on another computer.`);
