@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -97,6 +97,12 @@ describe("a file of rules", () => {
     expect(rules.length + refused.size).toBe(RULES.length);
     expect(rules.length).toBeGreaterThan(RULES.length / 2);
   });
+});
+
+test("the example in the guide is right, and speaks in an analysis", () => {
+  const guide = readFileSync(join(import.meta.dirname, "../../docs/writing-a-rule.md"), "utf8");
+  const { rules, findings } = parse(/```yaml\n([\s\S]*?)```/.exec(guide)![1]!);
+  expect([rules.length, findings, hiddenExamples(rules)]).toEqual([1, [], []]);
 });
 
 describe("what is wrong is told by line and column", () => {
