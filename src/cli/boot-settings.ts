@@ -11,19 +11,22 @@ import { notBuiltYet } from "../machine/not-built-yet.ts";
 import { refuseUnbuiltFlags } from "./boot-flags.ts";
 import { standardLogDirectory } from "./log-directory.ts";
 
+export interface Settled {
+  readonly settings: Settings;
+  /** For the person: somebody asked for it. */
+  readonly warnings: readonly string[];
+  /** For the session alone: a default of the contract that nobody asked for is not built yet. */
+  readonly notes: readonly string[];
+}
+
 /**
  * Flags, then what `--config` says of this image, then its defaults, then this computer's. Throws (`usage`) on a flag that asks
  * for what is not built yet; what a configuration asks for in vain is a warning.
  */
-export async function settle(
-  image: string,
-  said: SettingValues,
-  config: string | undefined,
-  env: Environment,
-): Promise<{ readonly settings: Settings; readonly warnings: readonly string[] }> {
+export async function settle(image: string, said: SettingValues, config: string | undefined, env: Environment): Promise<Settled> {
   const parsed = config === undefined ? { config: emptyConfig, findings: [] } : await readConfig(config);
   const path = resolve(image);
-  const { settings: resolved } = resolveSettings({
+  const { settings: resolved, origin } = resolveSettings({
     flags: said,
     overrides: firstMatch(parsed.config.isoOverrides, path)?.values ?? {},
     control: parsed.config.control,
@@ -34,13 +37,14 @@ export async function settle(
   const warnings = parsed.findings.map(
     ({ where, line, column, path: key, message }) => `${where}:${line}:${column}: ${key === "" ? "" : `${key}: `}${message}`,
   );
+  const notes: string[] = [];
   for (const [setting, value] of notBuiltYet(settings)) {
     const parameter = PARAMETERS.find((row) => row.setting === setting);
-    warnings.push(
+    (origin[setting] === "default" ? notes : warnings).push(
       `${parameter?.kernel?.slice("hiperiso_".length) ?? setting}=${value} is not built yet in this version: the boot goes on without it.`,
     );
   }
-  return { settings, warnings };
+  return { settings, warnings, notes };
 }
 
 /** `env.txt`: the settings in force and facts of the host, never the process environment. Control characters become escapes: a line is a value. */

@@ -85,7 +85,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   const { env, job } = cli;
   createGoal(options.until); // refused before the questions that take time
   const said = settingsOf({ ...options });
-  const { settings, warnings: told } = await settle(image, said, options.config, env);
+  const { settings, warnings: told, notes } = await settle(image, said, options.config, env);
   if (said.fallback === true && options.accel === "kvm") {
     throw new HiperisoError({
       what: "choose an accelerator",
@@ -122,7 +122,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   warnings.push(...prepared.plan.warnings);
   const face = bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
-  return await recordBoot(recordingOf(cli, options, settings, prepared, warnings, face));
+  return await recordBoot(recordingOf(cli, options, settings, prepared, [...warnings, ...notes], face));
 }
 
 function recordingOf(
