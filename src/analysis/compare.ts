@@ -16,7 +16,8 @@ import {
 } from "../contract/verdict.ts";
 import { decodePrintk } from "../formats/printk.ts";
 import { analyseSession } from "./analyse.ts";
-import { compareLogs, type LogDifference, type LogSource } from "./log-parting.ts";
+import type { LogSource } from "./log-lines.ts";
+import { compareLogs, type LogDifference } from "./log-parting.ts";
 import { maskedText } from "./masked-text.ts";
 import type { Rule } from "./rule.ts";
 import type { SessionReport } from "./session-report.ts";

@@ -7,12 +7,9 @@
  */
 
 import { consoleTexts } from "../formats/console-text.ts";
-import { decodePrintk } from "../formats/printk.ts";
-import { textsOf } from "./console-scan.ts";
-import { maskedText, wordsOf } from "./masked-text.ts";
-
-/** A log, from its start; asked for more than once. */
-export type LogSource = () => AsyncIterable<Uint8Array>;
+import { align, type Pair } from "./alignment.ts";
+import { type Line, LineCutter, LineReader, type LogSource, TEXT_MAX } from "./log-lines.ts";
+import { maskedText } from "./masked-text.ts";
 
 export interface QuotedLine {
   /** From 1, at LF. */
@@ -60,12 +57,7 @@ const INSERTED_LINES_MAX = 20;
 const WINDOWS = [256, 2048, 16_384] as const;
 /** A line that turns up on the other side within so many lines (of both logs) has only moved. */
 const MOVED_LINES_MAX = 4000;
-/** Larger pieces are cut at lines that stand once on each side. */
-const TABLE_CELLS_MAX = 1 << 17;
 const CONTEXT_LINES = 3;
-const LINE_BYTES_MAX = 4096;
-/** Of a line, so much is compared and quoted. */
-const TEXT_MAX = 512;
 
 export async function compareLogs(a: LogSource, b: LogSource): Promise<LogDifference> {
   const readers = { a: new LineReader(a), b: new LineReader(b) };
@@ -132,8 +124,6 @@ const without = (lines: readonly Line[], pairs: readonly Pair[], side: 0 | 1): r
   return lines.filter((_, at) => !paired.has(at));
 };
 
-type Pair = readonly [a: number, b: number];
-
 /** Where the first run of pairs begins that is long enough, or reaches the `ends` of both logs. */
 function startOfRun(pairs: readonly Pair[], ends: Pair | undefined): Pair | undefined {
   let start = 0;
@@ -155,215 +145,6 @@ function numbered(a: readonly Line[], b: readonly Line[]): [Int32Array, Int32Arr
     return number;
   };
   return [Int32Array.from(a, numberOf), Int32Array.from(b, numberOf)];
-}
-
-/** Pairs of equal elements, ascending on both sides. As many as can be where the piece is small. */
-export function align(a: Int32Array, b: Int32Array): readonly Pair[] {
-  const pairs: Pair[] = [];
-  alignPiece(a, b, [0, 0], pairs);
-  return pairs;
-}
-
-function alignPiece(a: Int32Array, b: Int32Array, from: Pair, pairs: Pair[]): void {
-  const length = Math.min(a.length, b.length);
-  let head = 0;
-  while (head < length && a[head] === b[head]) head += 1;
-  let tail = 0;
-  while (tail < length - head && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
-  for (let at = 0; at < head; at += 1) pairs.push([from[0] + at, from[1] + at]);
-  const middleA = a.subarray(head, a.length - tail);
-  const middleB = b.subarray(head, b.length - tail);
-  const start: Pair = [from[0] + head, from[1] + head];
-  if (middleA.length * middleB.length <= TABLE_CELLS_MAX) alignByTable(middleA, middleB, start, pairs);
-  else alignByAnchors(middleA, middleB, start, pairs);
-  for (let at = tail; at > 0; at -= 1) pairs.push([from[0] + a.length - at, from[1] + b.length - at]);
-}
-
-/** Longest common subsequence (Wagner, Fischer: The string-to-string correction problem, 1974). */
-function alignByTable(a: Int32Array, b: Int32Array, from: Pair, pairs: Pair[]): void {
-  if (a.length === 0 || b.length === 0) return;
-  const width = b.length + 1;
-  /** Length of the longest from here on: at most the square root of TABLE_CELLS_MAX. */
-  const longest = new Uint16Array((a.length + 1) * width);
-  for (let i = a.length - 1; i >= 0; i -= 1) {
-    for (let j = b.length - 1; j >= 0; j -= 1) {
-      const at = i * width + j;
-      longest[at] = a[i] === b[j] ? longest[at + width + 1]! + 1 : Math.max(longest[at + width]!, longest[at + 1]!);
-    }
-  }
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
-    const at = i * width + j;
-    if (a[i] === b[j]) {
-      pairs.push([from[0] + i, from[1] + j]);
-      i += 1;
-      j += 1;
-    } else if (longest[at + width]! >= longest[at + 1]!) i += 1;
-    else j += 1;
-  }
-}
-
-/** "Patience": lines that stand once on each side hold the two together; what lies between is aligned by itself. */
-function alignByAnchors(a: Int32Array, b: Int32Array, from: Pair, pairs: Pair[]): void {
-  const anchors = longestAscending(uniquePairs(a, b));
-  if (anchors.length === 0) return;
-  let [lastA, lastB] = [0, 0];
-  for (const [atA, atB] of [...anchors, [a.length, b.length] as const]) {
-    alignPiece(a.subarray(lastA, atA), b.subarray(lastB, atB), [from[0] + lastA, from[1] + lastB], pairs);
-    if (atA < a.length) pairs.push([from[0] + atA, from[1] + atB]);
-    [lastA, lastB] = [atA + 1, atB + 1];
-  }
-}
-
-/** Ascending in `a`. */
-function uniquePairs(a: Int32Array, b: Int32Array): readonly Pair[] {
-  const [inA, inB] = [placesOf(a), placesOf(b)];
-  return [...inA].flatMap(([value, atA]): readonly Pair[] => {
-    const atB = inB.get(value) ?? TWICE;
-    return atA === TWICE || atB === TWICE ? [] : [[atA, atB]];
-  });
-}
-
-const TWICE = -1;
-
-function placesOf(values: Int32Array): ReadonlyMap<number, number> {
-  const places = new Map<number, number>();
-  for (const [at, value] of values.entries()) places.set(value, places.has(value) ? TWICE : at);
-  return places;
-}
-
-/** The longest chain of pairs that ascends on the second side too (Fredman: On computing the length of longest increasing subsequences, 1975). */
-function longestAscending(pairs: readonly Pair[]): readonly Pair[] {
-  /** For each length, the pair that ends the chain of this length with the least second place. */
-  const ends: number[] = [];
-  const before = new Int32Array(pairs.length).fill(-1);
-  for (const [index, [, place]] of pairs.entries()) {
-    let low = 0;
-    let high = ends.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (pairs[ends[middle]!]![1] < place) low = middle + 1;
-      else high = middle;
-    }
-    before[index] = ends[low - 1] ?? -1;
-    ends[low] = index;
-  }
-  const chain: Pair[] = [];
-  for (let at = ends.at(-1) ?? -1; at !== -1; at = before[at]!) chain.push(pairs[at]!);
-  return chain.reverse();
-}
-
-/** A text of a line. */
-class Line {
-  readonly number: number;
-  /** Without prefixes and escape sequences. */
-  readonly message: string;
-  #words: string | undefined;
-
-  constructor(number: number, message: string) {
-    this.number = number;
-    this.message = message;
-  }
-
-  get words(): string {
-    this.#words ??= wordsOf(this.message);
-    return this.#words;
-  }
-}
-
-const LF = 0x0a;
-
-/** The lines of a log that have text, as many as are wanted ahead. */
-class LineReader {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #lines: Line[] = [];
-  #head = 0;
-  /** The line that is not whole yet, at most LINE_BYTES_MAX of it. */
-  #rest = Buffer.alloc(0);
-  #number = 1;
-  ended = false;
-  /** Number of the last line with text that was read. */
-  lastNumber = 0;
-
-  constructor(source: LogSource) {
-    this.#chunks = source()[Symbol.asyncIterator]();
-  }
-
-  get count(): number {
-    return this.#lines.length - this.#head;
-  }
-
-  at(index: number): Line {
-    return this.#lines[this.#head + index]!;
-  }
-
-  ahead(count: number): readonly Line[] {
-    return this.#lines.slice(this.#head, this.#head + count);
-  }
-
-  take(count: number): void {
-    this.#head += count;
-  }
-
-  /** Reads until `count` lines are ahead, or to the end. */
-  async want(count: number): Promise<void> {
-    if (this.count >= count || this.ended) return;
-    this.#lines = this.#lines.slice(this.#head);
-    this.#head = 0;
-    while (this.count < count && !this.ended) {
-      const next = await this.#chunks.next();
-      if (next.done === true) this.#end();
-      else this.#read(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length));
-    }
-  }
-
-  /** Reads to the end and gives how many lines that were. */
-  async drain(): Promise<number> {
-    let count = this.count;
-    this.take(count);
-    while (!this.ended) {
-      await this.want(1);
-      count += this.count;
-      this.take(this.count);
-    }
-    return count;
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.();
-  }
-
-  #read(chunk: Buffer): void {
-    let from = 0;
-    for (let lf = chunk.indexOf(LF); lf !== -1; lf = chunk.indexOf(LF, from)) {
-      if (this.#rest.length > 0) {
-        this.#keep(chunk.subarray(from, lf));
-        this.#line(this.#rest);
-        this.#rest = Buffer.alloc(0);
-      } else if (lf > from) this.#line(chunk.subarray(from, Math.min(lf, from + LINE_BYTES_MAX)));
-      this.#number += 1;
-      from = lf + 1;
-    }
-    this.#keep(chunk.subarray(from));
-  }
-
-  #keep(bytes: Buffer): void {
-    if (this.#rest.length < LINE_BYTES_MAX && bytes.length > 0)
-      this.#rest = Buffer.concat([this.#rest, bytes.subarray(0, LINE_BYTES_MAX - this.#rest.length)]);
-  }
-
-  #end(): void {
-    this.ended = true;
-    if (this.#rest.length > 0) this.#line(this.#rest);
-  }
-
-  #line(bytes: Buffer): void {
-    for (const text of textsOf(bytes.toString("utf8"))) {
-      const message = decodePrintk(text).message.trim().slice(0, TEXT_MAX);
-      if (message === "") continue;
-      this.#lines.push(new Line(this.#number, message));
-      this.lastNumber = this.#number;
-    }
-  }
 }
 
 /** A place where the logs were apart, and what of it has not turned up on the other side. */
@@ -509,7 +290,7 @@ function sideOf(gap: Gap, side: Side, page: ReadonlyMap<number, string>, lastNum
   };
 }
 
-/** The lines about those of `places`; a place of null is the log's end, behind `lastNumber`. */
+/** The lines about those of `places`, blank ones left out; a place of null is the log's end, behind `lastNumber`. */
 async function linesAround(
   source: LogSource,
   places: readonly (number | null)[],
@@ -524,26 +305,14 @@ async function linesAround(
   );
   const furthest = Math.max(...wanted);
   const found = new Map<number, string>();
-  let number = 1;
-  let rest = Buffer.alloc(0);
-  const add = (bytes: Uint8Array): void => {
-    if (wanted.has(number) && rest.length < LINE_BYTES_MAX) rest = Buffer.concat([rest, bytes.subarray(0, LINE_BYTES_MAX - rest.length)]);
-  };
-  const end = (): void => {
-    if (wanted.has(number)) found.set(number, consoleTexts(rest.toString("utf8")).join(" ").slice(0, TEXT_MAX));
-    rest = Buffer.alloc(0);
-    number += 1;
+  const cutter = new LineCutter();
+  const note = (bytes: Buffer, number: number): void => {
+    if (wanted.has(number)) found.set(number, consoleTexts(bytes.toString("utf8")).join(" ").slice(0, TEXT_MAX));
   };
   for await (const chunk of source()) {
-    let from = 0;
-    for (let lf = chunk.indexOf(LF); lf !== -1 && number <= furthest; lf = chunk.indexOf(LF, from)) {
-      add(chunk.subarray(from, lf));
-      end();
-      from = lf + 1;
-    }
-    if (number > furthest) return found;
-    add(chunk.subarray(from));
+    cutter.push(chunk, note);
+    if (cutter.number > furthest) return found;
   }
-  end();
+  cutter.end(note);
   return found;
 }
