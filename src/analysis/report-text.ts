@@ -2,6 +2,7 @@
 import type { SessionAnalysis } from "../contract/session.ts";
 import { SEVERITIES } from "../contract/verdict.ts";
 import { printable } from "../formats/escape-terminal.ts";
+import { adviceOf } from "./advice.ts";
 import { rootCause, type ToldFinding } from "./findings.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
 import type { SessionReport } from "./session-report.ts";
@@ -10,7 +11,6 @@ const QUOTE_MAX = 200;
 const CALLS_SHOWN = 8;
 /** Of findings that did not decide, as many are told in full. */
 const OTHERS_SHOWN = 12;
-const HINTS_MAX = 3;
 const NEARBY_LINES = 50;
 
 export function reportText(report: SessionReport, analysis: SessionAnalysis, evidence: SessionEvidence): string {
@@ -19,7 +19,10 @@ export function reportText(report: SessionReport, analysis: SessionAnalysis, evi
     ["Timeline", ...timeline(report, evidence)],
     section("What went wrong", wrongs(report)),
     section("Also seen", others(report)),
-    section("What to try", advice(report, analysis, evidence)),
+    section(
+      "What to try",
+      adviceOf(report, analysis, evidence).map((hint, index) => `  ${index + 1}. ${printable(hint)}`),
+    ),
     ["What was recorded", ...recorded(report, analysis, evidence)],
   ];
   return `${sections
@@ -148,29 +151,6 @@ function told(finding: ToldFinding, role: string | undefined, quoted: number | n
     lines.push(`      called from ${calls.join(" < ")}${report.call_trace.length > CALLS_SHOWN ? " < …" : ""}`);
   }
   return lines;
-}
-
-/** The cause's advice, then that of what follows or stands beside it, each once; of a log without a cause, where to look. */
-function advice(report: SessionReport, analysis: SessionAnalysis, { ending }: SessionEvidence): readonly string[] {
-  const { findings } = report;
-  const cause = findings.find((finding) => finding.cause);
-  const weighty = findings.filter(
-    ({ severity, boot }) => (severity === "fatal" || severity === "error") && boot === (cause?.boot ?? report.boots),
-  );
-  const hints = [...new Set([cause, ...weighty].flatMap((finding) => (finding === undefined ? [] : [finding.hint])))].slice(0, HINTS_MAX);
-  if (report.boot_result === "success") return [];
-  if (analysis.has_serial === 0 && cause === undefined) {
-    hints.push(
-      "A system that does not write to the serial console prints nothing here: add console=ttyS0 to its kernel's command line, or look at the screenshots.",
-    );
-  } else if (cause === undefined) {
-    hints.push("Look at the last lines of serial.log: what was started last is the first suspect.");
-    if (ending?.reason === "time_limit") hints.push("It may only have been slow: give it more time with --time-limit.");
-    if (report.boot_stage_final === "bootloader" || report.boot_stage_final === "kernel") {
-      hints.push("If the kernel says nothing, add console=ttyS0 (and earlyprintk=ttyS0) to its command line, and take `quiet` away.");
-    }
-  }
-  return hints.map((hint, index) => `  ${index + 1}. ${printable(hint)}`);
 }
 
 function recorded(

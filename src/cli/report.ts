@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { analyseSession } from "../analysis/analyse.ts";
 import { HiperisoError } from "../contract/error.ts";
 import { SESSION_FILES } from "../contract/session.ts";
@@ -19,7 +19,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .argument("[session]", "its id, the beginning of it, or its directory; the newest without one")
     .option("--log-dir <path>", "folder that holds the sessions (default: hiperiso/logs in the XDG state folder)")
     .option("--json", "print report.json")
-    .option("--open", "show report.html, the report as a page, in a browser")
+    .addOption(new Option("--open", "show report.html, the report as a page, in a browser").conflicts("json"))
     .addHelpText("after", () =>
       examplesText([
         ["hiperiso report", "of the newest session"],
