@@ -56,6 +56,11 @@ describe("two sessions", () => {
     expect(comparison.log!.first).toMatchObject({ a: { line: 11 }, b: { line: 11 }, together: null });
   });
 
+  test("with the same verdict on another way differ by their stages", async () => {
+    const { same, verdict, stages } = await compareSessions(sessionOf(HEALTHY), sessionOf(HEALTHY.slice(GRUB.length)));
+    expect([same, verdict.same, stages[0]]).toEqual([false, true, expect.objectContaining({ stage: "bootloader", b: null })]);
+  });
+
   test("the other way round: what came has gone", async () => {
     const { findings } = await compareSessions(sessionOf(BROKEN), sessionOf(HEALTHY));
     expect([findings.came, findings.went.map(({ id }) => id)]).toEqual([[], expect.arrayContaining(["kernel/no-root"])]);

@@ -130,6 +130,15 @@ describe("the logs part", () => {
     });
   });
 
+  test("and one common line in the midst of what follows does not bring them together", async () => {
+    const [a, b] = [story(20, 300), story(20, 700)];
+    const { first } = await compare(
+      [...story(9), ...a.slice(0, 8), "Call Trace:", ...a.slice(8)],
+      [...story(9), ...b.slice(0, 4), "Call Trace:", ...b.slice(4)],
+    );
+    expect(first).toMatchObject({ a: { line: 10, own: 20 }, b: { line: 10, own: 20 }, together: null });
+  });
+
   test("for good where nothing is found again within the window", async () => {
     const [a, b] = [story(20_000), story(20_000).map((line) => line.toUpperCase())];
     const { first, onlyA, onlyB } = await compare(["start", ...a], ["start", ...b]);
