@@ -106,8 +106,12 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/ipxe",
     stage: "bootloader",
     program: "iPXE",
-    pattern: /^iPXE initialising devices|^iPXE \d+\.\d+\.\d+|^iPXE>/,
-    matches: ["iPXE initialising devices...ok", "iPXE 1.21.1+ (g4e456) -- Open Source Network Boot Firmware -- https://ipxe.org"],
+    pattern: /^iPXE initialising devices|^iPXE \d+\.\d+\.\d+|^iPXE \(PCI [0-9a-f:.]{1,16}\) starting execution|^iPXE>/i,
+    matches: [
+      "iPXE (PCI 00:03.0) starting execution...ok",
+      "iPXE initialising devices...ok",
+      "iPXE 1.21.1+ (g4e456) -- Open Source Network Boot Firmware -- https://ipxe.org",
+    ],
     ignores: ["iPXE (http://ipxe.org) 00:03.0 CA00 PCI2.10 PnP PMM+7EFC6A30+7EF06A30 CA00"],
   },
   {
@@ -226,11 +230,12 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "userspace",
     program: "init",
     pattern:
-      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: enter stage: |^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:/,
+      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: (?:\$Id: [^$]{0,80}\$: booting|enter stage: )|^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:/,
     matches: [
       "Run /sbin/init as init process",
       "systemd[1]: Switching root.",
       "INIT: version 3.06 booting",
+      "- runit: $Id: 0123456789abcdef0123456789abcdef01234567 $: booting.",
       "- runit: enter stage: /etc/runit/2",
       "procd: - early -",
     ],

@@ -4,7 +4,8 @@
  *
  * A return to the line's start, a jump of the cursor and a cleared screen end a text: what follows is drawn elsewhere or over it.
  * A jump to the very cell where the cursor stands is none (GRUB and OVMF draw menus letter by letter that way), and one a
- * little to the right on the same row is a blank.
+ * little to the right on the same row is a blank. Of several jumps the last counts: SeaBIOS' serial console looks back at a
+ * letter in the middle of a word before it goes on.
  */
 
 /** ESC [ … , ESC ] … , the other strings, ESC with intermediates, and C0 but tab. */
@@ -29,25 +30,40 @@ export function consoleTexts(raw: string): readonly string[] {
   if (!DIRTY.test(line)) return line === "" ? [] : [line];
   const texts: string[] = [];
   let text = "";
+  // Cells from 1. A line begins in the first column of a row that nobody told.
   let row = -1;
-  let column = -1;
+  let column = 1;
+  let jump: readonly [row: number, column: number] | undefined;
   let from = 0;
   const end = () => {
     if (text.trim() !== "") texts.push(text.trimEnd());
     text = "";
+    jump = undefined;
+  };
+  const land = () => {
+    if (jump === undefined) return;
+    const [toRow, toColumn] = jump;
+    const isHere = text !== "" && toColumn === column && (row === -1 || toRow === row);
+    if (!isHere && toRow === row && toColumn > column) text += " ";
+    else if (!isHere) end();
+    [row, column] = [toRow, toColumn];
+    jump = undefined;
   };
   SEQUENCE.lastIndex = 0;
   for (let match = SEQUENCE.exec(raw); match !== null; match = SEQUENCE.exec(raw)) {
+    const sequence = match[0];
+    if (match.index > from) land();
     text += raw.slice(from, match.index);
     column += match.index - from;
     from = SEQUENCE.lastIndex;
-    const sequence = match[0];
     if (sequence === "\b") {
+      land();
       text = text.slice(0, -1);
       column -= 1;
     } else if (sequence === "\r") {
       end();
       row = -1;
+      column = 1;
     } else if (sequence.startsWith("\x1b[")) {
       const final = sequence.at(-1)!;
       if (final === "H" || final === "f") {
@@ -55,12 +71,9 @@ export function consoleTexts(raw: string): readonly string[] {
           .slice(2, -1)
           .split(";")
           .map((part) => Number(part) || 1);
-        const sameRow = toRow === row && toColumn >= column;
-        if (!sameRow) end();
-        else if (toColumn > column) text += " ";
-        row = toRow;
-        column = toColumn;
+        jump = [toRow, toColumn];
       } else if (final === "C") {
+        land();
         text += " ";
       } else if ("ABEFGd".includes(final) || (final === "J" && sequence !== "\x1b[J" && sequence !== "\x1b[0J")) {
         end();
@@ -71,6 +84,7 @@ export function consoleTexts(raw: string): readonly string[] {
       row = -1;
     }
   }
+  if (from < raw.length) land();
   text += raw.slice(from);
   end();
   return texts;

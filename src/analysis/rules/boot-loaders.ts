@@ -105,15 +105,18 @@ export const BOOT_LOADER_RULES: readonly Rule[] = [
     stage: "bootloader",
     domain: "bootloader",
     pattern:
-      /^(?:Failed to load (?:ldlinux\.c32|COM32 file)|Could not find (?:kernel|ramdisk) image: |No DEFAULT or UI configuration directive found|Unable to locate configuration file|Boot failed: press a key to retry|Missing parameter in configuration file|isolinux: (?:Disk error|Extremely broken|Image checksum error|Found something at drive)|ERROR: No configuration file found|No default menu entry|Invalid or corrupt kernel image)|\bnot a COM32R image/,
+      /^(?:Failed to load (?:ldlinux\.c32|COM32 file)|Could not find (?:kernel|ramdisk) image: |No DEFAULT or UI configuration directive found|Unable to locate configuration file|Boot failed: press a key to retry|Missing parameter in configuration file|isolinux: (?:Disk error|Extremely broken|Image checksum error|Found something at drive)|ERROR: No configuration file found|No default menu entry|Invalid or corrupt kernel image|Loading \S{1,200}?\.{3}(?:Loading \S{1,200}?\.{3})? {0,2}failed:)|\bnot a COM32R image/,
     explanation: "syslinux could not load its modules, its configuration or the kernel.",
     hint: "Check that the files it names lie beside its configuration file in the image, and that modules and loader are of the same version.",
     matches: [
       "Failed to load ldlinux.c32",
       "Could not find kernel image: linux",
       "Boot failed: press a key to retry, or wait for reset...",
+      "Loading /boot/vmlinuz... failed: No such file or directory",
+      // Its own serial output and that of a BIOS that mirrors the screen there.
+      "Loading linux...Loading linux...  failed:failed:  No such file or directorNo such file or directory",
     ],
-    ignores: ["Boot failed: not a bootable disk", "Loading /vmlinuz... ok"],
+    ignores: ["Boot failed: not a bootable disk", "Loading /vmlinuz... ok", "Loading kernel modules... failed: 1"],
   },
   {
     id: "bootloader/systemd-boot-error",
@@ -153,13 +156,15 @@ export const BOOT_LOADER_RULES: readonly Rule[] = [
     stage: "bootloader",
     domain: "bootloader",
     pattern:
-      /^(?:Could not (?:boot|start|select|download)[^:]{0,80}|Nothing to boot|\S{1,200}\.{3}) ?:? ?(?<what>[^()]{1,80}) \(https?:\/\/ipxe\.org\/[0-9a-f]{8}\)/i,
+      /^(?:Could not (?:boot|start|select|download)[^:]{0,80}|Nothing to boot|\S{1,200}\.{3}) ?:? ?(?<what>[^()]{1,80}) \(https?:\/\/ipxe\.org\/[0-9a-f]{0,8}/i,
     explanation: "iPXE could not load or start what it was told to: {what}.",
     hint: "The address behind the error explains it. Check the server's files and the DHCP answer (file name, next server).",
     matches: [
       "tftp://192.0.2.1/boot.ipxe... No such file or directory (http://ipxe.org/2d0c613b)",
       "Could not boot image: Exec format error (http://ipxe.org/2e008081)",
       "Nothing to boot: No such file or directory (http://ipxe.org/2d03e13b)",
+      // A BIOS that mirrors its screen breaks the line after 80 characters.
+      "tftp://192.0.2.100/boot/install.ipxe... No such file or directory (http://ipxe.org/2d0c",
     ],
     ignores: ["tftp://192.0.2.1/boot.ipxe... ok"],
   },
