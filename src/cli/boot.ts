@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { createGoal } from "../analysis/goal.ts";
+import type { Rule } from "../analysis/rule.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
 import type { Settings } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
@@ -19,6 +20,7 @@ import { bootFace } from "./boot-face.ts";
 import { addSettingFlags, settingsOf } from "./boot-flags.ts";
 import { environmentLines, scratchRoot, settle } from "./boot-settings.ts";
 import type { Cli } from "./cli.ts";
+import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
 
 const EXAMPLES = [
@@ -53,6 +55,7 @@ export function command(cli: Cli): CommandUnknownOpts {
         .default("none" as const),
     )
     .option("--writable", "let the guest write to the image")
+    .option(...RULES_OPTION)
     .option("--config <file>", "a hiperiso.json: defaults, and overrides by the image's name")
     .option("--serial", "pass the guest's console through to standard output, made harmless")
     .option("--json", "stream events on standard output, one JSON object a line")
@@ -77,6 +80,7 @@ interface BootOptions {
   readonly network: "none" | "restricted" | "user";
   readonly writable?: true | undefined;
   readonly config?: string | undefined;
+  readonly rules?: string | undefined;
   readonly serial?: true | undefined;
   readonly json?: true | undefined;
 }
@@ -112,6 +116,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
     writable: options.writable === true,
     limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit },
   };
+  const rules = await ownRulesFor(cli, options.rules);
   const prepared = await prepareBoot(image, request, env, systemClock, job);
   const warnings = [...told];
   const closed = await sweepOrphans(settings.logDir, systemClock, job.signal).catch((error: Error) => {
@@ -122,7 +127,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   warnings.push(...prepared.plan.warnings);
   const face = bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
-  return await recordBoot(recordingOf(cli, options, settings, prepared, [...warnings, ...notes], face));
+  return await recordBoot(recordingOf(cli, options, settings, prepared, [...warnings, ...notes], rules, face));
 }
 
 function recordingOf(
@@ -131,6 +136,7 @@ function recordingOf(
   settings: Settings,
   prepared: PreparedBoot,
   warnings: readonly string[],
+  rules: readonly Rule[],
   onEvent: Recording["onEvent"],
 ): Recording {
   const { env, job } = cli;
@@ -148,6 +154,7 @@ function recordingOf(
     plan,
     emulated,
     goal: options.until,
+    rules,
     session: {
       logDirectory: settings.logDir,
       imageBaseName: basename(plan.image.path),

@@ -4,11 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { analyseConsole } from "../analysis/analyse.ts";
 import { createGoal } from "../analysis/goal.ts";
+import type { Rule } from "../analysis/rule.ts";
 import type { SessionReport } from "../analysis/session-report.ts";
 import { type ConsoleEvent, createConsoleWatch } from "../analysis/watch.ts";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
-import { printable } from "../formats/escape-terminal.ts";
+import { printable, printableJson } from "../formats/escape-terminal.ts";
 import type { Cli } from "./cli.ts";
+import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
 
 const READ_BYTES = 1024 * 1024;
@@ -27,6 +29,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .option("--stages", "stages only")
     .option("--findings", "findings only")
     .option("--follow", "go on while the log grows, and print what comes as it comes")
+    .option(...RULES_OPTION)
     .option("--json", "print JSON; with --follow one object a line")
     .addHelpText("after", () =>
       examplesText([
@@ -35,15 +38,16 @@ export function command(cli: Cli): CommandUnknownOpts {
         ["hiperiso-log serial /dev/ttyUSB0.log --follow", "while a board boots"],
       ]),
     )
-    .action(async (path, { stages = false, findings = false, follow = false, json = false }) => {
+    .action(async (path, { stages = false, findings = false, follow = false, json = false, rules: rulesFile }) => {
+      const rules = await ownRulesFor(cli, rulesFile);
       const wanted = stages || findings ? { stages, findings } : { stages: true, findings: true };
-      if (follow) await followLog(cli, path, wanted, json);
-      else await readLog(cli, path, stages || findings ? wanted : undefined, json);
+      if (follow) await followLog(cli, path, wanted, json, rules);
+      else await readLog(cli, path, stages || findings ? wanted : undefined, json, rules);
     });
 }
 
-async function readLog(cli: Cli, path: string, wanted: Wanted | undefined, json: boolean): Promise<void> {
-  const { report, text } = await analyseConsole(wholeLog(path, cli.job.signal));
+async function readLog(cli: Cli, path: string, wanted: Wanted | undefined, json: boolean, rules: readonly Rule[]): Promise<void> {
+  const { report, text } = await analyseConsole(wholeLog(path, cli.job.signal), undefined, rules);
   if (wanted === undefined && json) cli.json(report);
   else if (wanted === undefined) cli.out(text);
   else if (json)
@@ -68,12 +72,12 @@ function rowsOf({ stages, findings }: SessionReport, wanted: Wanted): readonly s
 const row = (line: number | null, sort: string, name: string, text: string): string =>
   `${String(line ?? "").padStart(7)}  ${sort.padEnd(8)} ${name.padEnd(30)} ${printable(text)}`.trimEnd();
 
-async function followLog(cli: Cli, path: string, wanted: Wanted, json: boolean): Promise<void> {
-  const watch = createConsoleWatch({ goal: createGoal("never") });
+async function followLog(cli: Cli, path: string, wanted: Wanted, json: boolean, rules: readonly Rule[]): Promise<void> {
+  const watch = createConsoleWatch({ goal: createGoal("never"), rules });
   for await (const chunk of path === "-" ? wholeLog(path, cli.job.signal) : growingLog(path, cli.job.signal)) {
     for (const event of watch.push(chunk, 0)) {
       if (!(event.type === "stage" ? wanted.stages : event.type === "finding" && wanted.findings)) continue;
-      cli.out(`${json ? JSON.stringify(withoutTime(event)) : rowOf(event)}\n`);
+      cli.out(`${json ? printableJson(withoutTime(event)) : rowOf(event)}\n`);
     }
   }
 }

@@ -37,7 +37,7 @@ export async function runAttempt(
   const scratch = await mkdtemp(join(sessionScratch, "attempt-"));
   const goal = createGoal(recording.goal);
   // Before QEMU runs: the analyser builds its tables here, and the guest should not share a processor with that.
-  const console_ = createConsoleWatch({ goal });
+  const console_ = createConsoleWatch({ goal, rules: recording.rules });
   const setStatus = async (stage: StatusStage, exitCode?: number | null) => {
     await directory.setStatus("running", stage, exitCode);
     onEvent({ type: "status", stage });
@@ -80,7 +80,17 @@ export async function runAttempt(
   const onScreen = (events: readonly ConsoleEvent[]) => {
     for (const event of events) noteConsole(event, "screen");
   };
-  const watch = new BootWatch({ guest, scratch, limits: plan.limits, follower, goal, elapsedMs, signal: job.signal, onScreen });
+  const watch = new BootWatch({
+    guest,
+    scratch,
+    limits: plan.limits,
+    follower,
+    goal,
+    rules: recording.rules,
+    elapsedMs,
+    signal: job.signal,
+    onScreen,
+  });
   const stopped = watch.untilStopped();
   stopped.catch(() => {}); // looked at below; until then nobody listens
   told.qmp = (event) => watch.noteQmp(event);

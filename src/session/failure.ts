@@ -1,6 +1,7 @@
 /** What is said where the recorder failed or the boot did: its ending, its analysis all the same, and FAILURE.txt for a person. */
 import { stat } from "node:fs/promises";
 import { type Analysed, analyseSession } from "../analysis/analyse.ts";
+import type { Rule } from "../analysis/rule.ts";
 import { reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import type { Report } from "../contract/report.ts";
@@ -49,12 +50,12 @@ const UNKNOWN: SessionAnalysis = {
 type Concluded = Pick<Analysed, "analysis"> & { readonly report: Report | undefined; readonly trouble: unknown };
 
 /** A session is closed whether or not it could be analysed (a full disk, evidence that cannot be read). Throws only when aborted. */
-export async function analyseOrSayWhy(directory: string, job: Job): Promise<Concluded> {
+export async function analyseOrSayWhy(directory: string, rules: readonly Rule[], job: Job): Promise<Concluded> {
   try {
-    return { ...(await analyseSession(directory, { job })), trouble: undefined };
+    return { ...(await analyseSession(directory, { job, rules })), trouble: undefined };
   } catch (trouble) {
     job.signal.throwIfAborted();
-    const unwritten = await analyseSession(directory, { job, write: false }).catch(() => undefined);
+    const unwritten = await analyseSession(directory, { job, rules, write: false }).catch(() => undefined);
     return { report: unwritten?.report, analysis: unwritten?.analysis ?? UNKNOWN, trouble };
   }
 }

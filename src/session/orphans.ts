@@ -106,7 +106,7 @@ async function closeStarted(directory: SessionDirectory, signal: AbortSignal): P
   const known = ending ?? (await failedEnding(directory, String(directory.started["goal"] ?? STANDARD_GOAL), new Error(OWNER_DIED)));
   await directory.releaseReserve();
   if (ending === undefined) await directory.writeJson(SESSION_FILES.ending, known);
-  const { report, analysis } = await analyseOrSayWhy(directory.path, { signal, progress: silentProgress });
+  const { report, analysis } = await analyseOrSayWhy(directory.path, [], { signal, progress: silentProgress });
   const lastBeat = await stat(directory.file(SESSION_FILES.heartbeat)).catch(() => undefined);
   await finaliseSession(
     directory,

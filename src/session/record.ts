@@ -83,13 +83,13 @@ async function conclude(
   started: SessionStarted,
   ending: Ending,
   thrown: unknown,
-  { clock, host, onEvent }: Recording,
+  { clock, host, rules, onEvent }: Recording,
 ): Promise<Recorded> {
   const endTimeUtc = clock.utc();
   await directory.releaseReserve();
   await directory.writeJson(SESSION_FILES.ending, ending);
   await directory.markPhase("analysis").catch(() => {});
-  const { report, analysis, trouble } = await analyseOrSayWhy(directory.path, quietJob);
+  const { report, analysis, trouble } = await analyseOrSayWhy(directory.path, rules, quietJob);
   const failure = thrown ?? trouble;
   const failed = failure !== undefined;
   const outcome = {

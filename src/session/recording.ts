@@ -1,4 +1,5 @@
 /** What is to be recorded, and what a session tells while it lives: the words between `record.ts`, `attempt.ts` and whoever asks for a boot. */
+import type { Rule } from "../analysis/rule.ts";
 import type { ConsoleEvent } from "../analysis/watch.ts";
 import type { Job } from "../contract/job.ts";
 import type { Report } from "../contract/report.ts";
@@ -24,6 +25,8 @@ export interface Recording {
   /** The same machine under emulation, for a guest that KVM could not run. */
   readonly emulated: MachinePlan;
   readonly goal: string;
+  /** A person's own rules for the analyser, beside the table's. */
+  readonly rules: readonly Rule[];
   readonly session: Omit<NewSession, "owner" | "firstStage">;
   readonly host: SessionEnded["host"];
   readonly ownIdentity: Pick<Owner, "pid" | "pid_start_ticks" | "boot_id">;

@@ -3,6 +3,7 @@
  * boot comes together. Waits on events; the only clocks are the limits of the plan.
  */
 import type { Goal } from "../analysis/goal.ts";
+import type { Rule } from "../analysis/rule.ts";
 import { type ConsoleEvent, createConsoleWatch } from "../analysis/watch.ts";
 import type { EndingReason } from "../contract/session.ts";
 import type { Pixmap } from "../formats/ppm.ts";
@@ -32,6 +33,8 @@ export interface BootWatchStart {
   readonly limits: Limits;
   readonly follower: SerialFollower;
   readonly goal: Goal;
+  /** A person's own. */
+  readonly rules: readonly Rule[];
   readonly elapsedMs: () => number;
   readonly signal: AbortSignal;
   /** Told what the text screen shows, all of it, each time that it has changed. */
@@ -200,7 +203,7 @@ export class BootWatch {
   async #readTextScreen(screen: Pixmap): Promise<void> {
     const rows = await readTextWindow(this.#start.guest.qmp, this.#start.scratch, screen);
     if (rows.length === 0) return;
-    const watch = createConsoleWatch({ goal: this.#start.goal });
+    const watch = createConsoleWatch({ goal: this.#start.goal, rules: this.#start.rules });
     // First as it stands, for a prompt that waits at the end; then with its last line ended: a BIOS stops behind its last word.
     const text = rows.join("\n").trimEnd();
     const events = [text, "\n"].flatMap((part) => [...watch.push(new TextEncoder().encode(part), this.#start.elapsedMs())]);

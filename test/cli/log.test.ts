@@ -55,6 +55,28 @@ describe("hiperiso-log serial", () => {
     expect(Object.keys(JSON.parse((await run("serial", serial, "--stages", "--json")).out))).toEqual(["stages"]);
   });
 
+  test("knows a person's own rules, here and in the reports of a directory", async () => {
+    const rules = join(directory, "rules.yaml");
+    await writeFile(serial, log(OVMF, KERNEL, ["[    1.500000] fpga-loader: top.bit: no DONE signal"]));
+    await writeFile(
+      rules,
+      `- id: board/fpga
+  kind: io_error
+  severity: error
+  stage: reached
+  domain: hardware
+  pattern: '^fpga-loader: (?<file>\\S{1,80}): no DONE signal'
+  explanation: The FPGA did not take {file}.
+  hint: Compare the builds.
+  matches: ['fpga-loader: top.bit: no DONE signal']
+  ignores: ['fpga-loader: top.bit: configured']
+`,
+    );
+    expect((await run("serial", serial, "--findings")).out).not.toContain("board/fpga");
+    expect((await run("serial", serial, "--findings", "--rules", rules)).out).toContain("board/fpga");
+    expect((await run("analyze", directory, "--rules", rules)).out).toContain("The FPGA did not take top.bit.");
+  });
+
   test("follows a log while it grows, and ends when it is interrupted", async () => {
     await writeFile(serial, `${log(OVMF)}\n`);
     const streams = keptStreams();

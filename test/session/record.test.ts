@@ -48,6 +48,7 @@ function recording(
     plan: planned(accelerator),
     emulated: planned("tcg"),
     goal: "login",
+    rules: [],
     session,
     host: { kernel_version: "6.1", cpu_model: "x", cpu_logical_cores: 2, total_ram_mb: 2048, virt_supported: false },
     ownIdentity: ownIdentity(),

@@ -115,6 +115,7 @@ function watched(goal = "login", limits: Partial<Limits> = {}) {
     limits: { ...LIMITS, ...limits },
     follower,
     goal: createGoal(goal),
+    rules: [],
     elapsedMs: () => nowMs,
     signal: person.signal,
     onScreen: (events) => screenEvents.push(...events),
