@@ -4,15 +4,15 @@
  *
  * Nothing in the file can stop a boot: a rule that is not right is told by line and column and left out, the others hold.
  */
-import { open } from "node:fs/promises";
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument } from "yaml";
 import * as z from "zod";
 import type { ConfigFinding } from "../config/hiperiso-json.ts";
 import { nearestWord } from "../config/nearest-word.ts";
-import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { reasonOf } from "../contract/error.ts";
 import { BOOT_STAGES, FAILURE_DOMAINS, FINDING_KINDS, SEVERITIES } from "../contract/verdict.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { decodePrintk } from "../formats/printk.ts";
+import { readBounded } from "../host/bounded-file.ts";
 import { backtrackingRisk, PATTERN_TEXT_MAX } from "./backtracking.ts";
 import { ConsoleScan, textsOf } from "./console-scan.ts";
 import { createGoal } from "./goal.ts";
@@ -40,7 +40,7 @@ const NEEDLE_CHARACTERS_MAX = 16_384;
 
 /** Throws a usage error where the file cannot be read; what is wrong in it is told in `findings`. */
 export async function readOwnRules(path: string): Promise<OwnRules> {
-  const bytes = await readBytes(path);
+  const bytes = await readBounded(path, BYTES_MAX, "read a person's own rules");
   const unusable = (message: string): OwnRules => ({
     rules: [],
     findings: [{ where: path, line: 1, column: 1, path: "", message, severity: "error" }],
@@ -53,29 +53,6 @@ export async function readOwnRules(path: string): Promise<OwnRules> {
     return unusable("the file is not UTF-8; save it as UTF-8");
   }
   return parseOwnRules(text, path);
-}
-
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    await using file = await open(path, "r");
-    // One byte more than allowed shows that there is more, whatever the file's size says.
-    const bytes = new Uint8Array(BYTES_MAX + 1);
-    let length = 0;
-    for (;;) {
-      const { bytesRead } = await file.read(bytes, length, bytes.length - length);
-      length += bytesRead;
-      if (bytesRead === 0 || length === bytes.length) return bytes.subarray(0, length);
-    }
-  } catch (cause) {
-    throw new HiperisoError({
-      what: "read a person's own rules",
-      where: path,
-      expected: "a readable file",
-      found: reasonOf(cause),
-      kind: "usage",
-      cause,
-    });
-  }
 }
 
 /** `where` names the file in the findings. */
