@@ -4,13 +4,24 @@
  * have as many as the line's length to the power of their number.
  */
 
+import { patternWays } from "./pattern-ways.ts";
+
 /** With lines of at most `PATTERN_TEXT_MAX` characters, three cost some millions of steps; four would cost billions. */
 const UNBOUNDED_MAX = 3;
 /** A pattern that a person gave is tried on so much of a line. */
 export const PATTERN_TEXT_MAX = 512;
 
+/** In so many ways may a group under a bounded repetition fit one text: `(?:a{1,30}){1,30}` has billions. */
+const GROUP_WAYS_MAX = 10_000;
+
 /** Why the pattern is refused, as the end of a sentence that begins with "a pattern with"; undefined where it is safe. */
 export function backtrackingRisk(source: string): string | undefined {
+  const risk = unboundedRisk(source);
+  if (risk !== undefined) return risk;
+  return patternWays(source).repeatedGroup > GROUP_WAYS_MAX ? "a part that fits in several ways inside a repetition" : undefined;
+}
+
+function unboundedRisk(source: string): string | undefined {
   /** For each open group: does it hold a choice or an unbounded repetition? */
   const groups = [{ repeats: false, chooses: false }];
   let last = groups[0]!;

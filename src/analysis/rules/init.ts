@@ -82,6 +82,7 @@ export const INITRAMFS_RULES: readonly Rule[] = [
     id: "initramfs/no-init",
     kind: "no_init",
     severity: "fatal",
+    survived: "warning",
     stage: "initramfs",
     domain: "userspace",
     pattern:
