@@ -29,6 +29,7 @@ async function main([mode, ...rest]) {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => forward(signal));
   try {
     await provideSystemPackages(mode === "--test" ? ["boot", "demo", "test"] : ["boot", "demo"]);
+    if (mode === "--test") await tryOptionalPackages(["test"]);
     await provideNpmPackages();
     await provideBuild();
     if (mode === "--run") return await bootDemo(rest);
@@ -61,12 +62,26 @@ async function provideSystemPackages(stages) {
     throw new SetupError(`The packages were installed, but these are still missing: ${still.map(({ what }) => what).join("; ")}.`);
 }
 
-/** Required rows of the table whose program or file is not here. */
-function missingTools(stages) {
+/** What tests can do without, by skipping: installed where that works. Ubuntu's package of a browser is a snap, which a container cannot take. */
+async function tryOptionalPackages(stages) {
+  const missing = missingTools(stages, false);
+  if (missing.length === 0 || distributionHere() !== "debian" || osRelease("ID") !== "debian" || !isProgram("apt-get")) return;
+  for (const { packages, what, needed_for } of missing) say(`Missing on this computer: ${packages.debian}  ${what} (for ${needed_for})`);
+  try {
+    await installWithApt(missing.map(({ packages }) => packages.debian));
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`warning: ${error.message}`);
+    for (const { cost_when_missing } of missing) say(`warning: ${cost_when_missing}`);
+  }
+}
+
+/** Required rows of the table, or the others, whose program or file is not here. */
+function missingTools(stages, wanted = true) {
   const { tools } = JSON.parse(readFileSync(join(ROOT, "scripts/system-packages.json"), "utf8"));
   return tools.filter(
     ({ required, stage, commands, files }) =>
-      required && stages.includes(stage) && !commands.some(isProgram) && !files.some((file) => existsSync(file)),
+      required === wanted && stages.includes(stage) && !commands.some(isProgram) && !files.some((file) => existsSync(file)),
   );
 }
 
@@ -83,14 +98,7 @@ function isProgram(name) {
 
 /** A column of the table; undefined for a distribution that it does not know. */
 function distributionHere() {
-  let text = "";
-  try {
-    text = readFileSync("/etc/os-release", "utf8");
-  } catch {
-    return undefined;
-  }
-  const field = (key) => new RegExp(`^${key}="?([^"\n]*)"?$`, "m").exec(text)?.[1] ?? "";
-  const names = `${field("ID")} ${field("ID_LIKE")}`.split(" ");
+  const names = `${osRelease("ID")} ${osRelease("ID_LIKE")}`.split(" ");
   const known = [
     ["debian", ["debian", "ubuntu"]],
     ["fedora", ["fedora", "rhel"]],
@@ -98,6 +106,15 @@ function distributionHere() {
     ["opensuse", ["opensuse", "suse", "opensuse-leap", "opensuse-tumbleweed"]],
   ];
   return known.find(([, ids]) => ids.some((id) => names.includes(id)))?.[0];
+}
+
+/** A field of os-release(5); empty where it is not said. */
+function osRelease(key) {
+  try {
+    return new RegExp(`^${key}="?([^"\n]*)"?$`, "m").exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "";
+  } catch {
+    return "";
+  }
 }
 
 function otherDistribution(distribution, packages) {
