@@ -1,6 +1,9 @@
 /** The library: what the commands are made of, for programs that want the values and not the text. */
 export { type Analysed, analyseSession } from "./analysis/analyse.ts";
+export { type Comparison, compareSessions } from "./analysis/compare.ts";
 export { createGoal, type Goal } from "./analysis/goal.ts";
+export { type OwnRules, readOwnRules } from "./analysis/own-rules.ts";
+export type { Rule } from "./analysis/rule.ts";
 export { type ConsoleEvent, type ConsoleWatch, createConsoleWatch } from "./analysis/watch.ts";
 export { parseConfig } from "./config/hiperiso-json.ts";
 export { EXIT, HiperisoError } from "./contract/error.ts";
