@@ -179,10 +179,16 @@ export const FIRMWARE_RULES: readonly Rule[] = [
     stage: "firmware",
     domain: "firmware",
     pattern:
-      /^PXE-[EM][0-9A-F]{2}: |^No more network devices|^>>(?:Start|Checking) .{0,60}PXE .{0,60}fail|^No configuration methods succeeded/i,
+      /^ {0,2}PXE-[EM][0-9A-F]{2}: |^ {2}Error: Could not retrieve NBP file|^No more network devices|^>>(?:Start|Checking) .{0,60}PXE .{0,60}fail|^No configuration methods succeeded/i,
     explanation: "Booting from the network failed, and the firmware tried its next device.",
     hint: "If the network was not meant, check why no device before it could be booted.",
-    matches: ["PXE-E61: Media test failure, check cable", "No more network devices"],
+    matches: [
+      "PXE-E61: Media test failure, check cable",
+      // EDK II puts what its network boot says a little to the right.
+      "  PXE-E23: Client received TFTP error from server.",
+      "  Error: Could not retrieve NBP file size from HTTP server.",
+      "No more network devices",
+    ],
     ignores: [">>Start PXE over IPv4."],
   },
 ];
