@@ -121,6 +121,13 @@ function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEv
     const known = stages.some((other) => other.boot === lastBoot && !isLater(stage, other.stage));
     if (!known) stages.push({ stage, line: null, time_ms: null, boot: lastBoot, program, text });
   }
+  const before = firmwareBefore(stages, stagesOf(firmware), lastBoot);
+  if (before !== undefined)
+    stages.splice(
+      stages.findIndex(({ boot }) => boot === lastBoot),
+      0,
+      before,
+    );
   const findings = tellFindings(noteAll(serial, screen, firmware));
   const told = [...findings, ...machineFindings(evidence, stages.at(-1)?.stage ?? "unknown", findings, lastBoot)];
   const goalOnScreen = screen.goalLine !== null;
@@ -153,6 +160,14 @@ function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEv
   };
   const analysis = summaryOf(report, serial, evidence);
   return { report, analysis, text: reportText(report, analysis, evidence) };
+}
+
+/** A BIOS prints nothing on the serial port, but its own log shows that it ran before the boot loader that the console shows first. */
+function firmwareBefore(stages: readonly ReportedStage[], logged: readonly SeenStage[], lastBoot: number): ReportedStage | undefined {
+  const shown = stages.filter(({ boot }) => boot === lastBoot);
+  const seen = logged.find(({ stage }) => stage === "firmware");
+  if (seen === undefined || shown.length === 0 || shown.some(({ stage }) => stage === "firmware")) return undefined;
+  return { stage: "firmware", line: null, time_ms: null, boot: lastBoot, program: seen.program, text: seen.text };
 }
 
 function scanText(text: string, options: ScanOptions): ConsoleScan {

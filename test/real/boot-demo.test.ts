@@ -68,8 +68,11 @@ describe("the demo image boots to its login prompt", () => {
     await using place = await workplace();
     const { status, stderr } = await run(bootWords(image, place.logs, "--firmware", "bios", "--as", "usb"));
     expect(status, stderr).toBe(0);
-    const { directory, session, files } = onlySession(place.logs);
+    const { directory, session, report, files } = onlySession(place.logs);
     expect(session).toMatchObject({ result: "success", firmware: "bios" });
+    // The BIOS is silent on the serial port: its own log shows it.
+    expect(report.stages.map(({ stage }) => stage)).toEqual(["firmware", "bootloader", "kernel", "initramfs", "userspace", "login"]);
+    expect(report.stages[0]).toMatchObject({ stage: "firmware", line: null, program: "SeaBIOS" });
     expect(files).toContain("firmware.log");
     const size = statSync(join(directory, SESSION_FILES.serial)).size;
     const times = readFileSync(join(directory, SESSION_FILES.serialTimes), "utf8")
