@@ -60,7 +60,10 @@ function personFace(cli: Cli): BootFace {
         directory = event.directory;
         cli.err(`Recording ${bold(printable(event.id))}`);
         cli.err(dim(`  ${plan.firmware.interface.toUpperCase()}, ${printable(plan.firmware.because)}`));
-        cli.err(dim(`  ${plan.image.attach === "cd" ? "CD" : "USB stick"}, ${printable(plan.image.because)}`));
+        if (plan.kernel !== null) cli.err(dim(`  ${printable(plan.kernel.path)}, ${printable(plan.kernel.because)}`));
+        for (const drive of [...(plan.image === null ? [] : [plan.image]), ...plan.drives]) {
+          cli.err(dim(`  ${DRIVES[drive.attach]}, ${printable(drive.because)}`));
+        }
         cli.err(dim(`  ${plan.accelerator.use === "kvm" ? "KVM" : "emulation"}, ${printable(plan.accelerator.because)}`));
         break;
       }
@@ -93,6 +96,8 @@ function personFace(cli: Cli): BootFace {
     }
   };
 }
+
+const DRIVES = { cd: "CD", usb: "USB stick", ide: "IDE disk", sata: "SATA disk", virtio: "virtio disk" } as const;
 
 /** The last words, on standard output: coloured as that can take it. */
 function verdictText({ session, report }: Extract<SessionEvent, { type: "verdict" }>, directory: string, colour: boolean): string {

@@ -1,12 +1,11 @@
 /** What the settings of one boot are, and who said so: flags, `hiperiso.json`, this computer. Reads the configuration and nothing else. */
-import { isAbsolute, resolve } from "node:path";
+import { resolve } from "node:path";
 import { readConfig } from "../config/config-file.ts";
 import { emptyConfig } from "../config/hiperiso-json.ts";
 import { firstMatch } from "../config/overrides.ts";
 import { resolveSettings, type SettingValues } from "../config/settings.ts";
 import { PARAMETERS, type Settings } from "../contract/parameters.ts";
-import { printable } from "../formats/escape-terminal.ts";
-import { type Environment, expandTilde, tildify } from "../host/xdg.ts";
+import { type Environment, expandTilde } from "../host/xdg.ts";
 import { notBuiltYet } from "../machine/not-built-yet.ts";
 import { refuseUnbuiltFlags } from "./boot-flags.ts";
 import { standardLogDirectory } from "./log-directory.ts";
@@ -46,32 +45,3 @@ export async function settle(image: string, said: SettingValues, config: string 
   }
   return { settings, warnings, notes };
 }
-
-/** `env.txt`: the settings in force and facts of the host, never the process environment. Control characters become escapes: a line is a value. */
-export function environmentLines(
-  settings: Settings,
-  host: Readonly<Record<string, unknown>>,
-  env: Environment,
-): ReadonlyMap<string, string> {
-  const lines = new Map<string, string>();
-  for (const { setting, kernel, value } of PARAMETERS) {
-    const said = settings[setting];
-    const text =
-      said === undefined
-        ? ""
-        : value.type === "switch"
-          ? said
-            ? "1"
-            : "0"
-          : value.type === "path"
-            ? tildify(String(said), env)
-            : String(said);
-    lines.set(kernel ?? `hiperiso_${setting}`, printable(text));
-  }
-  for (const [name, value] of Object.entries(host)) lines.set(`host_${name}`, printable(String(value)));
-  return lines;
-}
-
-/** Where private files go. Not /tmp: the overlay that takes a guest's writes may be larger than the memory that is behind /tmp on many computers. */
-export const scratchRoot = (env: Environment): string =>
-  env["TMPDIR"] !== undefined && isAbsolute(env["TMPDIR"]) ? env["TMPDIR"] : "/var/tmp";

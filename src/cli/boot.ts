@@ -1,24 +1,16 @@
-import { basename } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { createGoal } from "../analysis/goal.ts";
-import type { Rule } from "../analysis/rule.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
-import type { Settings } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { systemClock } from "../host/clock.ts";
-import { readIdentity } from "../host/identity.ts";
-import { collectHostInventory } from "../host/inventory.ts";
-import { maskIdentity } from "../host/mask.ts";
-import { ownIdentity } from "../host/process-identity.ts";
-import { tildify } from "../host/xdg.ts";
 import type { BootRequest } from "../machine/plan.ts";
+import { newRecording } from "../session/new-recording.ts";
 import { sweepOrphans } from "../session/orphans.ts";
-import { type PreparedBoot, prepareBoot } from "../session/prepare-boot.ts";
+import { prepareBoot } from "../session/prepare-boot.ts";
 import { type Recorded, recordBoot } from "../session/record.ts";
-import type { Recording } from "../session/recording.ts";
 import { bootFace } from "./boot-face.ts";
 import { addSettingFlags, settingsOf } from "./boot-flags.ts";
-import { environmentLines, scratchRoot, settle } from "./boot-settings.ts";
+import { settle } from "./boot-settings.ts";
 import type { Cli } from "./cli.ts";
 import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
@@ -127,65 +119,8 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   warnings.push(...prepared.plan.warnings);
   const face = bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
-  return await recordBoot(recordingOf(cli, options, settings, prepared, [...warnings, ...notes], rules, face));
-}
-
-function recordingOf(
-  cli: Cli,
-  options: BootOptions,
-  settings: Settings,
-  prepared: PreparedBoot,
-  warnings: readonly string[],
-  rules: readonly Rule[],
-  onEvent: Recording["onEvent"],
-): Recording {
-  const { env, job } = cli;
-  const identity = readIdentity(env);
-  const mask = (text: string) => maskIdentity(text, identity);
-  const { host, kvm, plan, emulated } = prepared;
-  const hostOfSession = {
-    kernel_version: mask(host.kernel_version),
-    cpu_model: host.cpu_model,
-    cpu_logical_cores: host.cpu_logical_cores,
-    total_ram_mb: host.total_ram_mb,
-    virt_supported: host.virt_supported,
-  };
-  return {
-    plan,
-    emulated,
-    goal: options.until,
-    rules,
-    session: {
-      logDirectory: settings.logDir,
-      imageBaseName: basename(plan.image.path),
-      started: {
-        iso_path: tildify(plan.image.path, env),
-        iso_basename: basename(plan.image.path),
-        kvm: kvm.state,
-        trace_level: settings.traceLevel,
-        guest_ram_mb: settings.guestRam,
-        guest_cpus: settings.guestCpus,
-        goal: options.until,
-        kvm_because: mask(kvm.because),
-        firmware: plan.firmware.interface,
-        accelerator: plan.accelerator.use,
-        warnings: warnings.map(mask),
-        firmware_rejected: prepared.firmware.rejected.map(({ descriptor, reason }) => ({ descriptor: tildify(descriptor, env), reason })),
-        host: hostOfSession,
-      },
-      environment: environmentLines(settings, hostOfSession, env),
-      shownPath: (path) => tildify(path, env),
-    },
-    host: hostOfSession,
-    ownIdentity: ownIdentity(),
-    scratchRoot: scratchRoot(env),
-    env,
-    mask,
-    hostInventory: (signal) => collectHostInventory({ identity, signal }),
-    clock: systemClock,
-    job,
-    onEvent,
-  };
+  const wish = { prepared, subject: prepared.plan.image.path, settings, goal: options.until, rules, warnings: [...warnings, ...notes] };
+  return await recordBoot(newRecording(wish, { env, clock: systemClock, job, onEvent: face }));
 }
 
 function secondsOf(flag: string): (text: string) => number {

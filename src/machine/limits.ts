@@ -9,6 +9,8 @@ export interface Limits {
   readonly stillMs: number;
   /** After evidence that the goal will not be reached: silence on the console for this long ends the boot, so that the whole report is kept. */
   readonly settleMs: number;
+  /** For the guest to end by itself behind its goal, with its disks written; 0: it is ended at the goal. */
+  readonly leaveMs: number;
   /** For the guest to shut down after its power button was pressed. */
   readonly powerdownMs: number;
   /** For QEMU to end after `quit`, and again after SIGTERM. */
@@ -20,14 +22,30 @@ export interface AskedLimits {
   readonly hangLimitS: number | undefined;
 }
 
-const SCALE = { kvm: 1, tcg: 3 } as const;
+/**
+ * What a guest does with its time. `boot`: it comes up within minutes and says something every few seconds. `build`: it compiles for
+ * days, one program may take hours without a word, and what it made stands on its disk only when it has ended by itself.
+ */
+export type Waiting = "boot" | "build";
 
-export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits): Limits {
+const SCALE = { kvm: 1, tcg: 3 } as const;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** Timers count milliseconds in 31 bits: no limit may be longer than 24 days. */
+const WAITINGS = {
+  boot: { bootMs: 10 * MINUTE_MS, stillMs: MINUTE_MS, leaveMs: 0 },
+  build: { bootMs: 7 * 24 * HOUR_MS, stillMs: 2 * HOUR_MS, leaveMs: 5 * MINUTE_MS },
+} as const satisfies Record<Waiting, Partial<Limits>>;
+
+export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiting: Waiting = "boot"): Limits {
   const scale = SCALE[accelerator];
+  const standard = WAITINGS[waiting];
   return {
-    bootMs: asked.timeLimitS === undefined ? 600_000 * scale : asked.timeLimitS * 1000,
-    stillMs: asked.hangLimitS === undefined ? 60_000 * scale : asked.hangLimitS * 1000,
+    bootMs: asked.timeLimitS === undefined ? standard.bootMs * scale : asked.timeLimitS * 1000,
+    stillMs: asked.hangLimitS === undefined ? standard.stillMs * scale : asked.hangLimitS * 1000,
     settleMs: 4_000 * scale,
+    leaveMs: standard.leaveMs * scale,
     powerdownMs: 15_000 * scale,
     quitMs: 10_000,
   };

@@ -8,9 +8,14 @@ import { qemuOptionValue } from "../formats/escape-qemu-option.ts";
 import type { FirmwareMapping, FlashFile } from "../host/firmware.ts";
 import { type AskedLimits, type Limits, planLimits } from "./limits.ts";
 
+/** How firmware is given an image that it is to boot. */
 export type Attachment = "cd" | "usb";
+/** What a disk hangs on. `ide`: the two channels of the old PC, primary master first. */
+export type Bus = "ide" | "sata" | "virtio" | "usb";
+export type MachineType = "q35" | "pc";
 export type AcceleratorName = "kvm" | "tcg";
 export type NetworkMode = "none" | "restricted" | "user";
+export type NetworkCard = "virtio-net-pci" | "e1000";
 
 /** Each choice of a plan says why it was made, in words for a person. */
 interface Choice {
@@ -23,6 +28,15 @@ export interface FirmwareFiles {
   readonly because: string;
 }
 
+/** A disk or CD of the machine. Those of one bus stand on it in the order of the plan, the booted image first. */
+export interface DrivePlan extends Choice {
+  readonly path: string;
+  readonly blockDevice: boolean;
+  readonly attach: "cd" | Bus;
+  /** False: a throw-away overlay takes the guest's writes. */
+  readonly writable: boolean;
+}
+
 /** The file of which every session gets a fresh, private copy to write its variables to; undefined for firmware that keeps none. */
 export function variableStoreTemplate({ firmware }: Pick<MachinePlan, "firmware">): FlashFile | undefined {
   if (firmware.interface === "bios" || firmware.mapping.device === "memory") return undefined;
@@ -31,23 +45,34 @@ export function variableStoreTemplate({ firmware }: Pick<MachinePlan, "firmware"
 
 export interface MachinePlan {
   readonly qemu: string;
-  readonly machine: Choice & { readonly type: "q35"; readonly smm: boolean };
+  readonly machine: Choice & {
+    readonly type: MachineType;
+    readonly smm: boolean;
+    /** The local interrupt controllers in the kernel, the others in QEMU. */
+    readonly splitIrqchip: boolean;
+  };
   readonly accelerator: Choice & { readonly use: AcceleratorName };
   readonly processor: Choice & { readonly model: string; readonly count: number };
   readonly memoryMb: number;
   readonly firmware: Choice & ({ readonly interface: "bios" } | ({ readonly interface: "uefi" } & FirmwareFiles));
-  readonly image: Choice & {
-    readonly path: string;
-    readonly blockDevice: boolean;
-    readonly attach: Attachment;
-    /** False: a throw-away overlay takes the guest's writes. */
-    readonly writable: boolean;
-  };
+  /** What the firmware boots; null where a kernel is started directly. */
+  readonly image: DrivePlan | null;
+  /** Disks beside the image. */
+  readonly drives: readonly DrivePlan[];
+  /** Started by QEMU itself, in the place of a boot loader. */
+  readonly kernel: (Choice & { readonly path: string; readonly initrd: string | null; readonly append: string }) | null;
   readonly screen: Choice & { readonly vga: Vga };
-  readonly network: Choice & { readonly mode: NetworkMode };
+  readonly network: Choice & { readonly mode: NetworkMode; readonly card: NetworkCard; readonly ipv6: boolean };
+  /** `stop`: the first reset ends the boot as a shutdown would (QEMU's -no-reboot). */
+  readonly reset: Choice & { readonly does: "restart" | "stop" };
   readonly limits: Limits;
   /** What was asked for and is not done, or may surprise; shown to the person and kept in the session. */
   readonly warnings: readonly string[];
+}
+
+/** A machine for one image. */
+export interface ImageMachinePlan extends MachinePlan {
+  readonly image: DrivePlan;
 }
 
 /** Whether an image can be booted in one way, and from what that was seen. */
@@ -88,12 +113,12 @@ export interface BootRequest {
 }
 
 /** Throws a HiperisoError of kind `usage` when no sensible machine answers the request. */
-export function planMachine(request: BootRequest, image: ImageToBoot, host: HostToBootOn): MachinePlan {
+export function planMachine(request: BootRequest, image: ImageToBoot, host: HostToBootOn): ImageMachinePlan {
   const { settings } = request;
   qemuOptionValue(image.path); // a name that QEMU cannot be told is refused before a session is made
   const way = chooseWay(request, image);
-  const accelerator = chooseAccelerator(request, host);
-  const firmware = chooseFirmwareFiles(way, host);
+  const accelerator = chooseAccelerator({ accelerator: request.accelerator, fallback: settings.fallback }, host);
+  const firmware = chooseFirmwareFiles(way.firmware, way.firmwareBecause, host);
   checkMemory(settings.guestRam, way.firmware, host);
   const smm = firmware.interface === "uefi" && firmware.requiresSmm;
   return {
@@ -101,19 +126,13 @@ export function planMachine(request: BootRequest, image: ImageToBoot, host: Host
     machine: {
       type: "q35",
       smm,
+      splitIrqchip: false,
       because: smm
         ? "this firmware keeps its variables behind SMM and hangs without a word where there is none"
         : "the standard PC with PCI Express",
     },
     accelerator,
-    processor: {
-      model: accelerator.use === "kvm" ? "host" : "max,la57=off",
-      count: settings.guestCpus,
-      because:
-        accelerator.use === "kvm"
-          ? "KVM runs the host's own processor"
-          : "all that the emulator can do; five-level page tables would only make it slower",
-    },
+    processor: chooseProcessor(accelerator.use, settings.guestCpus),
     memoryMb: settings.guestRam,
     firmware,
     image: {
@@ -123,14 +142,16 @@ export function planMachine(request: BootRequest, image: ImageToBoot, host: Host
       writable: request.writable,
       because: way.attachBecause,
     },
-    screen: {
-      vga: settings.vga,
-      because: settings.vga === "none" ? "no display adapter was asked for" : "screenshots need a display adapter",
-    },
+    drives: [],
+    kernel: null,
+    screen: chooseScreen(settings.vga),
     network: {
       mode: request.network,
+      card: "virtio-net-pci",
+      ipv6: true,
       because: request.network === "none" ? "a guest gets a network only when asked" : `--network ${request.network}`,
     },
+    reset: { does: "restart", because: "firmware and installers reset a machine that goes on; a loop of resets is told apart" },
     limits: planLimits(accelerator.use, request.limits),
     warnings: planWarnings(request, image, host, way),
   };
@@ -218,18 +239,35 @@ function unbootable(image: ImageToBoot, found: string): HiperisoError {
   });
 }
 
-export function chooseAccelerator({ settings, accelerator }: BootRequest, host: Pick<HostToBootOn, "kvm">): MachinePlan["accelerator"] {
+export interface AcceleratorWish {
+  readonly accelerator: "auto" | AcceleratorName;
+  /** KVM is not even tried. */
+  readonly fallback: boolean;
+}
+
+export function chooseAccelerator({ accelerator, fallback }: AcceleratorWish, host: Pick<HostToBootOn, "kvm">): MachinePlan["accelerator"] {
   if (accelerator === "kvm") return { use: "kvm", because: "--accel kvm: tried without asking the probe" };
   if (accelerator === "tcg") return { use: "tcg", because: "--accel tcg" };
-  if (settings.fallback) return { use: "tcg", because: "hiperiso_fallback=1: KVM is not even tried" };
+  if (fallback) return { use: "tcg", because: "hiperiso_fallback=1: KVM is not even tried" };
   if (host.kvm.state === "available") return { use: "kvm", because: host.kvm.because };
   return { use: "tcg", because: host.kvm.because };
 }
 
-function chooseFirmwareFiles(way: ChosenWay, host: HostToBootOn): MachinePlan["firmware"] {
-  if (way.firmware === "bios") return { interface: "bios", because: `QEMU's own SeaBIOS: ${way.firmwareBecause}` };
+export function chooseProcessor(accelerator: AcceleratorName, count: number): MachinePlan["processor"] {
+  return accelerator === "kvm"
+    ? { model: "host", count, because: "KVM runs the host's own processor" }
+    : { model: "max,la57=off", count, because: "all that the emulator can do; five-level page tables would only make it slower" };
+}
+
+export const chooseScreen = (vga: Vga): MachinePlan["screen"] => ({
+  vga,
+  because: vga === "none" ? "no display adapter was asked for" : "screenshots need a display adapter",
+});
+
+export function chooseFirmwareFiles(firmware: Firmware, because: string, host: Pick<HostToBootOn, "uefi">): MachinePlan["firmware"] {
+  if (firmware === "bios") return { interface: "bios", because: `QEMU's own SeaBIOS: ${because}` };
   if ("files" in host.uefi) {
-    return { interface: "uefi", ...host.uefi.files, because: `${way.firmwareBecause}; ${host.uefi.files.because}` };
+    return { interface: "uefi", ...host.uefi.files, because: `${because}; ${host.uefi.files.because}` };
   }
   throw new HiperisoError({
     what: "find UEFI firmware for the guest",
@@ -243,7 +281,8 @@ function chooseFirmwareFiles(way: ChosenWay, host: HostToBootOn): MachinePlan["f
 /** Measured with OVMF of 2022: with 16 MB it prints nothing and hangs, with 32 MB it dies of an exception, with 48 MB it starts. */
 const UEFI_RAM_MIN_MB = 64;
 
-function checkMemory(guestRamMb: number, firmware: Firmware, host: HostToBootOn): void {
+/** Throws where a guest with this memory would only hang, or cannot be had. */
+export function checkMemory(guestRamMb: number, firmware: Firmware, host: HostToBootOn): void {
   if (firmware === "uefi" && guestRamMb < UEFI_RAM_MIN_MB) {
     throw new HiperisoError({
       what: "give the guest its memory",
@@ -268,9 +307,12 @@ function planWarnings(request: BootRequest, image: ImageToBoot, host: HostToBoot
   const warnings: string[] = [];
   if (image.damage !== undefined) warnings.push(`The image is damaged: ${image.damage}.`);
   else if (!way.promising) warnings.push(`The image does not look bootable this way: ${way.firmwareBecause}.`);
-  if (host.availableRamMb > 0 && settings.guestRam > host.availableRamMb) {
-    warnings.push(`The guest gets ${settings.guestRam} MB and only ${host.availableRamMb} MB are free: expect swapping.`);
-  }
+  warnings.push(...memoryWarnings(settings.guestRam, host));
   if (request.writable) warnings.push("The guest may write to the image (--writable).");
   return warnings;
 }
+
+export const memoryWarnings = (guestRamMb: number, { availableRamMb }: Pick<HostToBootOn, "availableRamMb">): readonly string[] =>
+  availableRamMb > 0 && guestRamMb > availableRamMb
+    ? [`The guest gets ${guestRamMb} MB and only ${availableRamMb} MB are free: expect swapping.`]
+    : [];

@@ -1,6 +1,6 @@
 /** A machine plan in QEMU's words. Pure: one element per argument, nothing is quoted for a shell. */
 import { qemuOptionValue } from "../formats/escape-qemu-option.ts";
-import type { MachinePlan } from "./plan.ts";
+import type { DrivePlan, MachinePlan } from "./plan.ts";
 
 /** Where the files of one boot stand. All absolute, but the monitor's socket, which may be relative to QEMU's working directory. */
 export interface BootPlaces {
@@ -22,20 +22,21 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
     "-no-user-config",
     ...machineArguments(plan),
     ...firmwareArguments(plan, places),
-    ...imageArguments(plan),
+    ...driveArguments(plan),
+    ...kernelArguments(plan),
     ...deviceArguments(plan),
     ...monitorArguments(places),
     // A guest that breaks out of its devices finds no new privileges, no processes and no old system calls.
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     // Stopped until the console is attached; and after a shutdown or a panic it stands still for its last screenshot.
-    ...["-S", "-action", "shutdown=pause,panic=pause"],
+    ...["-S", "-action", `${plan.reset.does === "stop" ? "reboot=shutdown," : ""}shutdown=pause,panic=pause`],
   ];
 }
 
 function machineArguments({ machine, accelerator, processor, memoryMb, firmware }: MachinePlan): readonly string[] {
   const secureFlash = firmware.interface === "uefi" && machine.smm ? ["-global", "driver=cfi.pflash01,property=secure,value=on"] : [];
   return [
-    ...["-machine", `${machine.type},smm=${machine.smm ? "on" : "off"}`],
+    ...["-machine", `${machine.type},smm=${machine.smm ? "on" : "off"}${machine.splitIrqchip ? ",kernel-irqchip=split" : ""}`],
     ...["-accel", accelerator.use],
     ...["-cpu", processor.model],
     ...["-smp", String(processor.count)],
@@ -63,19 +64,58 @@ function firmwareArguments({ firmware }: MachinePlan, places: BootPlaces): reado
   return [...flash(0, executable.format, executable.filename, true), ...flash(1, mapping.nvramTemplate.format, places.variables, false)];
 }
 
-function imageArguments({ image }: MachinePlan): readonly string[] {
-  const file = fileNode(image.path, image.blockDevice);
-  if (image.attach === "cd") {
+/** Where a drive hangs: QEMU's word for the device behind `-device`, and what has to be there for it before. */
+interface Place {
+  readonly device: string;
+  readonly controller: readonly string[];
+}
+
+/** The image first: it has the first place of its bus, and the firmware is told to boot it. */
+function driveArguments({ machine, image, drives }: MachinePlan): readonly string[] {
+  const controllers = new Set<string>();
+  const taken = new Map<DrivePlan["attach"], number>();
+  return [...(image === null ? [] : [image]), ...drives].flatMap((drive, index) => {
+    const isImage = drive === image;
+    const id = isImage ? "image" : `disk${image === null ? index : index - 1}`;
+    // A CD stands on the same controller as IDE or SATA disks do.
+    const bus = drive.attach === "cd" ? (machine.type === "pc" ? "ide" : "sata") : drive.attach;
+    const place = taken.get(bus) ?? 0;
+    taken.set(bus, place + 1);
+    const { device, controller } = placeOf(drive.attach, place, machine.type);
+    const missing = controllers.has(controller.join(" ")) ? [] : controller;
+    controllers.add(controller.join(" "));
+    const file = fileNode(drive.path, drive.blockDevice);
+    const medium = drive.attach === "cd" ? "media=cdrom,readonly=on,format=raw" : `format=raw,snapshot=${drive.writable ? "off" : "on"}`;
     return [
-      ...["-drive", `if=none,id=image,media=cdrom,readonly=on,format=raw,${file}`],
-      ...["-device", "ide-cd,bus=ide.0,drive=image,bootindex=1"],
+      ...["-drive", `if=none,id=${id},${medium},${file}`],
+      ...missing,
+      ...["-device", `${device},drive=${id}${drive.attach === "usb" ? ",removable=on" : ""}${isImage ? ",bootindex=1" : ""}`],
     ];
+  });
+}
+
+/** q35 has six SATA ports of its own, named ide.0 to ide.5; pc has two IDE channels with two units each. */
+function placeOf(attach: DrivePlan["attach"], place: number, machine: MachinePlan["machine"]["type"]): Place {
+  const kind = attach === "cd" ? "ide-cd" : "ide-hd";
+  switch (attach) {
+    case "usb":
+      return { device: "usb-storage,bus=xhci.0", controller: ["-device", "qemu-xhci,id=xhci"] };
+    case "virtio":
+      return { device: "virtio-blk-pci", controller: [] };
+    case "sata":
+      if (machine === "pc") return { device: `${kind},bus=sata.${place}`, controller: ["-device", "ich9-ahci,id=sata"] };
+      return { device: `${kind},bus=ide.${place}`, controller: [] };
+    default:
+      if (machine === "pc") return { device: `${kind},bus=ide.${place >> 1},unit=${place & 1}`, controller: [] };
+      return { device: `${kind},bus=ide.${place}`, controller: [] };
   }
-  return [
-    ...["-drive", `if=none,id=image,format=raw,snapshot=${image.writable ? "off" : "on"},${file}`],
-    ...["-device", "qemu-xhci,id=xhci"],
-    ...["-device", "usb-storage,bus=xhci.0,drive=image,removable=on,bootindex=1"],
-  ];
+}
+
+/** Whole words, not lists of options: a comma in them is a comma. */
+function kernelArguments({ kernel }: MachinePlan): readonly string[] {
+  if (kernel === null) return [];
+  const initrd = kernel.initrd === null ? [] : ["-initrd", kernel.initrd];
+  return ["-kernel", kernel.path, ...initrd, ...(kernel.append === "" ? [] : ["-append", kernel.append])];
 }
 
 /** `file=` would read "name:" as a protocol and "json:" as a description; the node's own option takes any name. */
@@ -92,8 +132,8 @@ function deviceArguments({ screen, network }: MachinePlan): readonly string[] {
       ? []
       : [
           // Without its option ROM: a firmware that tried the network would only add minutes to a boot from the image.
-          ...["-netdev", `user,id=net0,restrict=${network.mode === "restricted" ? "on" : "off"}`],
-          ...["-device", "virtio-net-pci,netdev=net0,romfile="],
+          ...["-netdev", `user,id=net0,restrict=${network.mode === "restricted" ? "on" : "off"}${network.ipv6 ? "" : ",ipv6=off"}`],
+          ...["-device", `${network.card},netdev=net0,romfile=`],
         ];
   return [
     ...["-display", "none"],

@@ -105,6 +105,7 @@ export async function runAttempt(
   guest.qmp.execute("cont").catch((error: unknown) => watch.fail(error));
   const stop = await stopped;
   const durationMs = Math.round(elapsedMs());
+  if (stop.reason === "goal") await leave(guest, watch, plan.limits.leaveMs, job.signal);
   ticking[Symbol.dispose]();
   const still = watch.stillMs >= plan.limits.stillMs;
   await directory.markPhase(stop.reason === "goal" ? "goal" : "stopped");
@@ -195,6 +196,15 @@ async function collectEvidence(
 /** Before userspace nobody does: firmware, boot loaders and a kernel alone would only be waited for. A goal on the screen says nothing of it. */
 const listensToPowerButton = (stage: PassedStage | undefined, { onScreen }: Stop): boolean =>
   stage === "userspace" || stage === "login" || onScreen === true;
+
+/** A guest that works on a disk has written all of it only when it ends by itself, and it does so soon after its goal. */
+async function leave(guest: Guest, watch: BootWatch, patienceMs: number, signal: AbortSignal): Promise<void> {
+  if (patienceMs === 0) return;
+  const over = new AbortController();
+  const patience = delay(patienceMs, undefined, { signal: AbortSignal.any([over.signal, signal]) }).catch(() => {});
+  await Promise.race([watch.untilShutDown(), guest.ended, patience]);
+  over.abort();
+}
 
 /** Presses the guest's power button and gives it time; what does not listen is quit, as is all where the person has no patience. */
 async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number, signal: AbortSignal): Promise<void> {

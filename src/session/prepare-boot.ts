@@ -1,6 +1,8 @@
 /** From an image's path and a person's wishes to a machine plan: gathers the facts, lets the pure functions decide. */
-import { stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import type { Clock } from "../host/clock.ts";
 import { type FirmwareSearch, findFirmware } from "../host/firmware.ts";
@@ -11,21 +13,35 @@ import { findTool } from "../host/tools.ts";
 import { type Environment, runtimeFolder, xdgFolders } from "../host/xdg.ts";
 import type { ImageFacts } from "../image/image-facts.ts";
 import { openImageFacts } from "../image/probe.ts";
-import { type BootRequest, type HostToBootOn, type ImageToBoot, type MachinePlan, planMachine } from "../machine/plan.ts";
+import {
+  type AcceleratorWish,
+  type BootRequest,
+  type HostToBootOn,
+  type ImageMachinePlan,
+  type ImageToBoot,
+  type MachinePlan,
+  planMachine,
+} from "../machine/plan.ts";
+import { type Disk, type MachineParts, planParts } from "../machine/plan-parts.ts";
 
 export const QEMU = "qemu-system-x86_64";
 /** What starts QEMU: a session without them would end before it began. */
 const STARTERS = ["setpriv", "mkfifo"];
 
-export interface PreparedBoot {
+/** A machine decided, and what is known of the computer that is to run it. */
+export interface PreparedMachine {
   readonly plan: MachinePlan;
   /** The same machine under emulation. */
   readonly emulated: MachinePlan;
-  readonly image: ImageFacts;
   readonly host: HostFacts;
   readonly kvm: Pick<KvmProbe, "state" | "because">;
   /** Descriptors of firmware that were seen and not taken, each with its reason. */
   readonly firmware: FirmwareSearch;
+}
+
+export interface PreparedBoot extends PreparedMachine {
+  readonly plan: ImageMachinePlan;
+  readonly image: ImageFacts;
 }
 
 /** Throws (kind `usage`) on an image that cannot be read or booted and on settings that contradict it; nothing has been made then. */
@@ -38,6 +54,61 @@ export async function prepareBoot(
 ): Promise<PreparedBoot> {
   const path = resolve(imagePath);
   const image = await openImageFacts(path, job.signal);
+  const { accelerator, settings } = request;
+  const known = await askHost({ accelerator, fallback: settings.fallback, secureBoot: settings.secureBoot }, env, clock, job);
+  const imageToBoot = imageToBootOf(image, path, (await stat(path)).isBlockDevice());
+  return {
+    plan: planMachine(request, imageToBoot, known.hostToBootOn),
+    emulated: planMachine({ ...request, accelerator: "tcg" }, imageToBoot, known.hostToBootOn),
+    image,
+    host: known.host,
+    kvm: known.kvm,
+    firmware: known.firmware,
+  };
+}
+
+/** As `prepareBoot`, for a machine whose parts are given. Files are looked at here: a disk or kernel that cannot be read is refused. */
+export async function prepareParts(parts: MachineParts, env: Environment, clock: Clock, job: Job): Promise<PreparedMachine> {
+  const { kernel } = parts;
+  for (const path of kernel === undefined ? [] : [kernel.path, ...(kernel.initrd === undefined ? [] : [kernel.initrd])]) {
+    await checkReadable(path, false);
+  }
+  const disks: Disk[] = [];
+  for (const disk of parts.disks) disks.push({ ...disk, blockDevice: await checkReadable(disk.path, disk.writable) });
+  const { accelerator, fallback } = parts;
+  const { hostToBootOn, host, kvm, firmware } = await askHost({ accelerator, fallback, secureBoot: false }, env, clock, job);
+  const plan = planParts({ ...parts, disks }, hostToBootOn);
+  return { plan, emulated: planParts({ ...parts, disks, accelerator: "tcg" }, hostToBootOn), host, kvm, firmware };
+}
+
+/** True for a block device. */
+async function checkReadable(path: string, writable: boolean): Promise<boolean> {
+  try {
+    await access(path, constants.R_OK | (writable ? constants.W_OK : 0));
+    const facts = await stat(path);
+    if (!facts.isFile() && !facts.isBlockDevice()) throw new Error("it is neither a file nor a block device");
+    return facts.isBlockDevice();
+  } catch (error) {
+    throw new HiperisoError({
+      what: "give the guest a file",
+      where: path,
+      expected: `a file or a block device that can be read${writable ? " and written" : ""}`,
+      found: reasonOf(error),
+      kind: "usage",
+      cause: error,
+    });
+  }
+}
+
+interface HostKnown extends Pick<PreparedMachine, "host" | "kvm" | "firmware"> {
+  readonly hostToBootOn: HostToBootOn;
+}
+
+interface HostQuestion extends AcceleratorWish {
+  readonly secureBoot: boolean;
+}
+
+async function askHost(question: HostQuestion, env: Environment, clock: Clock, job: Job): Promise<HostKnown> {
   const qemu = await findTool(QEMU, env);
   for (const tool of STARTERS) await findTool(tool, env);
   const folders = xdgFolders(env);
@@ -48,12 +119,12 @@ export async function prepareBoot(
       interface: "uefi",
       architecture: "x86_64",
       machine: machineVersionOf(facts.machines, "q35"),
-      secureBoot: request.settings.secureBoot,
+      secureBoot: question.secureBoot,
       formats: ["raw", "qcow2"],
     },
     env,
   );
-  const kvm = await askForKvm(request, async () =>
+  const kvm = await askForKvm(question, async () =>
     probeKvm({ qemu, cacheDir, runtimeDir: await runtimeFolder(env), signal: job.signal, clock }),
   );
   const hostToBootOn: HostToBootOn = {
@@ -63,20 +134,12 @@ export async function prepareBoot(
     kvm,
     uefi: uefiOf(firmware),
   };
-  const imageToBoot = imageToBootOf(image, path, (await stat(path)).isBlockDevice());
-  return {
-    plan: planMachine(request, imageToBoot, hostToBootOn),
-    emulated: planMachine({ ...request, accelerator: "tcg" }, imageToBoot, hostToBootOn),
-    image,
-    host,
-    kvm,
-    firmware,
-  };
+  return { hostToBootOn, host, kvm, firmware };
 }
 
 /** The probe costs time: it is asked only where its answer decides something. */
-async function askForKvm({ accelerator, settings }: BootRequest, probe: () => Promise<KvmProbe>): Promise<PreparedBoot["kvm"]> {
-  if (accelerator === "auto" && !settings.fallback) return await probe();
+async function askForKvm({ accelerator, fallback }: AcceleratorWish, probe: () => Promise<KvmProbe>): Promise<PreparedBoot["kvm"]> {
+  if (accelerator === "auto" && !fallback) return await probe();
   return { state: "unknown", because: "nobody asked the probe" };
 }
 

@@ -51,6 +51,7 @@ export class BootWatch {
   #reject: (error: unknown) => void = () => {};
   readonly #stopped: Promise<Stop>;
   #onShutDown: () => void = () => {};
+  #isDown = false;
   #over = false;
   #resets = 0;
   #lastMoveMs = 0;
@@ -84,7 +85,10 @@ export class BootWatch {
     const interrupted = () => this.#stop("interrupted", "stopped by the person at the computer");
     signal.addEventListener("abort", interrupted, { once: true });
     this.#limit = setTimeout(() => this.#stop("time_limit", `${limits.bootMs / 1000} s were over`), limits.bootMs);
-    void guest.ended.then(({ code, signal: by }) => this.#stop("qemu_died", `QEMU ended with ${by ?? `status ${code}`}`));
+    void guest.ended.then(({ code, signal: by }) => {
+      this.#readOn();
+      this.#stop("qemu_died", `QEMU ended with ${by ?? `status ${code}`}`);
+    });
     void guest.qmp.closed.then((error) => this.fail(error));
     if (signal.aborted) interrupted();
     else this.#lookAgain({ screen: undefined, blocks: "" }, LOOK_EVERY_MS);
@@ -102,8 +106,9 @@ export class BootWatch {
     if (!this.#over) this.#failure ??= setTimeout(() => this.#reject(error), QEMU_END_MS);
   }
 
-  /** Resolves when the guest has shut itself down, also after the boot was over. */
+  /** Resolves when the guest has shut itself down, also after the boot was over; at once where it has. */
   async untilShutDown(): Promise<void> {
+    if (this.#isDown) return;
     await new Promise<void>((resolve) => {
       this.#onShutDown = resolve;
     });
@@ -128,12 +133,26 @@ export class BootWatch {
   }
 
   #noteShutdown(reason: string): void {
+    this.#isDown = true;
     this.#onShutDown();
+    this.#readOn();
     if (reason === "guest-shutdown") this.#stop("guest_shutdown", "the guest powered itself off");
     else if (reason === "guest-panic") this.#stop("guest_panic", "the guest panicked");
+    // Only a machine that is not to start anew says so: elsewhere this is a RESET.
+    else if (reason === "guest-reset") this.#noteLastReset();
     // A signal to QEMU, or `quit` typed into its monitor: that was a person too.
     else if (reason.startsWith("host-")) this.#stop("interrupted", `QEMU was told to end (${reason})`);
     else this.#stop("guest_shutdown", `QEMU was told to shut down (${reason || "no reason given"})`);
+  }
+
+  /** What the guest said before it ended is in its log already, and may be the goal: the follower reads it only every few milliseconds. */
+  #readOn(): void {
+    if (this.#over) return;
+    try {
+      this.#start.follower.poll();
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   #noteReset(): void {
@@ -141,6 +160,11 @@ export class BootWatch {
     if (this.#endless) return;
     if (this.#fatal !== undefined) this.#stop(this.#fatal.reason, `${this.#fatal.detail}; then the guest reset itself`);
     else if (this.#resets > RESETS_MAX) this.#stop("reset_loop", `the guest reset itself ${this.#resets} times`);
+  }
+
+  #noteLastReset(): void {
+    if (this.#fatal !== undefined) this.#stop(this.#fatal.reason, `${this.#fatal.detail}; then the guest reset itself`);
+    else this.#stop("guest_shutdown", "the guest reset itself, which this machine takes for its end");
   }
 
   /** QEMU stands still after an emulation failure of KVM, and does not exit. */

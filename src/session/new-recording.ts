@@ -1,0 +1,149 @@
+/** From a machine that is decided to all that a recording needs: who we are, what the session says from its start, where private files go. */
+import { basename, isAbsolute } from "node:path";
+import type { Rule } from "../analysis/rule.ts";
+import type { Job } from "../contract/job.ts";
+import { PARAMETERS, type Settings, standardSettings } from "../contract/parameters.ts";
+import { printable } from "../formats/escape-terminal.ts";
+import type { Clock } from "../host/clock.ts";
+import { readIdentity } from "../host/identity.ts";
+import { collectHostInventory } from "../host/inventory.ts";
+import { maskIdentity } from "../host/mask.ts";
+import { ownIdentity } from "../host/process-identity.ts";
+import { type Environment, tildify } from "../host/xdg.ts";
+import type { MachineParts } from "../machine/plan-parts.ts";
+import { type PreparedMachine, prepareParts } from "./prepare-boot.ts";
+import { type Recorded, recordBoot } from "./record.ts";
+import type { Recording } from "./recording.ts";
+
+/** Where a recording takes place. */
+export interface RecordingPlace {
+  readonly env: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly job: Job;
+  readonly onEvent: Recording["onEvent"];
+}
+
+export interface RecordingWish {
+  readonly prepared: PreparedMachine;
+  /** What the session is of: the image, the first disk or the kernel; an absolute path. */
+  readonly subject: string;
+  readonly settings: Settings;
+  readonly goal: string;
+  readonly rules: readonly Rule[];
+  readonly warnings: readonly string[];
+  /** Fields that `session.json` has besides. */
+  readonly added?: Readonly<Record<string, unknown>>;
+}
+
+export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: RecordingPlace): Recording {
+  const { subject, settings, goal, rules, warnings, added = {} } = wish;
+  const { host, kvm, plan, emulated, firmware } = wish.prepared;
+  const identity = readIdentity(env);
+  const mask = (text: string) => maskIdentity(text, identity);
+  const hostOfSession = {
+    kernel_version: mask(host.kernel_version),
+    cpu_model: host.cpu_model,
+    cpu_logical_cores: host.cpu_logical_cores,
+    total_ram_mb: host.total_ram_mb,
+    virt_supported: host.virt_supported,
+  };
+  return {
+    plan,
+    emulated,
+    goal,
+    rules,
+    session: {
+      logDirectory: settings.logDir,
+      imageBaseName: basename(subject),
+      started: {
+        iso_path: tildify(subject, env),
+        iso_basename: basename(subject),
+        kvm: kvm.state,
+        trace_level: settings.traceLevel,
+        guest_ram_mb: settings.guestRam,
+        guest_cpus: settings.guestCpus,
+        goal,
+        kvm_because: mask(kvm.because),
+        firmware: plan.firmware.interface,
+        accelerator: plan.accelerator.use,
+        warnings: warnings.map(mask),
+        firmware_rejected: firmware.rejected.map(({ descriptor, reason }) => ({ descriptor: tildify(descriptor, env), reason })),
+        host: hostOfSession,
+        ...added,
+      },
+      environment: environmentLines(settings, hostOfSession, env),
+      shownPath: (path) => tildify(path, env),
+    },
+    host: hostOfSession,
+    ownIdentity: ownIdentity(),
+    scratchRoot: scratchRoot(env),
+    env,
+    mask,
+    hostInventory: (signal) => collectHostInventory({ identity, signal }),
+    clock,
+    job,
+    onEvent,
+  };
+}
+
+export interface MachineToRecord {
+  readonly parts: MachineParts;
+  /** Under it the session's directory is made; absolute. */
+  readonly logDir: string;
+  readonly goal: string;
+  readonly rules?: readonly Rule[];
+  /** What the session is named after; undefined: the kernel, else the first disk. */
+  readonly subject?: string;
+  readonly warnings?: readonly string[];
+  readonly added?: RecordingWish["added"];
+}
+
+/** Plans a machine of these parts, boots and records it. Throws (kind `usage`) on parts that no machine has, before anything is made. */
+export async function recordMachine(wish: MachineToRecord, place: RecordingPlace): Promise<Recorded> {
+  const { parts, logDir, goal, rules = [], warnings = [], added = {} } = wish;
+  const prepared = await prepareParts(parts, place.env, place.clock, place.job);
+  const subject = wish.subject ?? parts.kernel?.path ?? parts.disks[0]!.path; // planParts refuses a machine without both
+  const settings: Settings = {
+    ...standardSettings,
+    iso: subject,
+    logDir,
+    traceLevel: "none",
+    guestRam: parts.memoryMb,
+    guestCpus: parts.processors,
+    vga: parts.vga,
+    fallback: parts.fallback,
+    firmware: parts.firmware,
+  };
+  const told = [...warnings, ...prepared.plan.warnings];
+  for (const text of told) place.onEvent({ type: "warning", text });
+  return await recordBoot(newRecording({ prepared, subject, settings, goal, rules, warnings: told, added }, place));
+}
+
+/** `env.txt`: the settings in force and facts of the host, never the process environment. Control characters become escapes: a line is a value. */
+export function environmentLines(
+  settings: Settings,
+  host: Readonly<Record<string, unknown>>,
+  env: Environment,
+): ReadonlyMap<string, string> {
+  const lines = new Map<string, string>();
+  for (const { setting, kernel, value } of PARAMETERS) {
+    const said = settings[setting];
+    const text =
+      said === undefined
+        ? ""
+        : value.type === "switch"
+          ? said
+            ? "1"
+            : "0"
+          : value.type === "path"
+            ? tildify(String(said), env)
+            : String(said);
+    lines.set(kernel ?? `hiperiso_${setting}`, printable(text));
+  }
+  for (const [name, value] of Object.entries(host)) lines.set(`host_${name}`, printable(String(value)));
+  return lines;
+}
+
+/** Where private files go. Not /tmp: the overlay that takes a guest's writes may be larger than the memory that is behind /tmp on many computers. */
+export const scratchRoot = (env: Environment): string =>
+  env["TMPDIR"] !== undefined && isAbsolute(env["TMPDIR"]) ? env["TMPDIR"] : "/var/tmp";
