@@ -29,7 +29,7 @@ const ESC = 0x1b;
 const TAB = 0x09;
 
 /** A longer needle only makes the table bigger: what starts like this is rare already. In bytes. */
-const NEEDLE_BYTES_MAX = 14;
+const NEEDLE_BYTES_MAX = 20;
 
 /** Classes of bytes that all needles treat alike. The first four are fixed; each byte of a needle has one of its own. */
 const CLASS = { other: 0, silent: 1, newline: 2, escape: 3 } as const;

@@ -63,6 +63,15 @@ export type ScanEvent =
   | { readonly type: "finding"; readonly seen: SeenFinding }
   | { readonly type: "goal"; readonly line: number; readonly timeMs: number | null; readonly text: string };
 
+/** A text of a line, taken apart. */
+interface ReadMessage {
+  readonly message: string;
+  readonly clock: number | null;
+  readonly copy: boolean;
+  readonly text: string;
+  readonly line: SievedLine;
+}
+
 export interface ScanOptions {
   readonly goal: Goal;
   /** A person's own rules, tried before the program's. */
@@ -219,6 +228,15 @@ export class ConsoleScan {
     const owners = always.length === 0 ? asking : [...always, ...asking];
     const { message, clock, copy } = decodePrintk(text);
     if (clock !== null && !copy && !line.unfinished) this.#noteClock(clock, message);
+    const marked = owners.length > 0 && this.#tryMarks(owners, message, line, text, clock);
+    if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, text.length, clock);
+    if (!line.unfinished) this.#readReport(message, line.number);
+    if (owners.length > 0) this.#tryRules(owners, { message, clock, copy, text, line });
+    this.#seekGoal(text, line);
+  }
+
+  /** True where a mark matched that may. */
+  #tryMarks(owners: readonly number[], message: string, line: SievedLine, text: string, clock: number | null): boolean {
     let marked = false;
     for (const owner of owners) {
       const mark = this.#matchers.marks[owner];
@@ -228,23 +246,25 @@ export class ConsoleScan {
       marked = true;
       this.#mark(mark, line, text, text.length - message.length + match.index + match[0].length, clock);
     }
-    if (clock !== null && !copy && !marked) this.#reach("kernel", "kernel clock", "Linux", line, text, text.length, clock);
-    if (!line.unfinished) this.#readReport(message, line.number);
-    const kinds = new Set<string>();
+    return marked;
+  }
+
+  #tryRules(owners: readonly number[], where: ReadMessage): void {
+    const { message, line } = where;
+    const kinds: string[] = [];
     // The first of a kind speaks. A person's own rules stand first in the table, whatever text in the line was found first.
     for (const owner of this.#options.rules === undefined ? owners : [...owners].sort((one, other) => one - other)) {
       const rule = this.#matchers.rules[owner - this.#matchers.firstRule];
-      if (rule === undefined || kinds.has(rule.kind) || (line.unfinished && rule.prompt !== true)) continue;
+      if (rule === undefined || kinds.includes(rule.kind) || (line.unfinished && rule.prompt !== true)) continue;
       const match = rule.pattern.exec(message);
       if (match === null || rule.except?.test(message) === true) continue;
-      kinds.add(rule.kind);
-      this.#find(rule, match, { message, clock, copy, text, line });
+      kinds.push(rule.kind);
+      this.#find(rule, match, where);
     }
     for (const owner of owners) {
       const match = this.#matchers.graphics[owner - this.#matchers.firstGraphics]?.pattern.exec(message);
       if (match != null) this.#graphics.note(match);
     }
-    this.#seekGoal(text, line);
   }
 
   #noteClock(clock: number, message: string): void {
@@ -316,10 +336,12 @@ export class ConsoleScan {
   /** Marks of stages that are reached tell nothing new, but for prompts and for what begins another boot. */
   #silencePassedMarks(): void {
     const { reached } = this.#boot;
-    for (const [owner, { stage, begins, onlyBefore }] of this.#matchers.marks.entries()) {
+    const { marks } = this.#matchers;
+    this.#sieve.quieten(marks.length, (owner) => {
+      const { stage, begins, onlyBefore } = marks[owner]!;
       const tells = isLater(stage, reached) && (onlyBefore === undefined || isLater(onlyBefore, reached));
-      this.#sieve.quiet[owner] = tells || begins === true || stage === "login" ? 0 : 1;
-    }
+      return !tells && begins !== true && stage !== "login";
+    });
   }
 
   /** The kernel's time of the nearest line before this one; none before the kernel runs. */
@@ -344,17 +366,7 @@ export class ConsoleScan {
     this.#options.onEvent?.({ type: "goal", line: line.number, timeMs: this.#goalTimeMs, text });
   }
 
-  #find(
-    rule: Rule,
-    match: RegExpExecArray,
-    where: {
-      readonly message: string;
-      readonly clock: number | null;
-      readonly copy: boolean;
-      readonly text: string;
-      readonly line: SievedLine;
-    },
-  ): void {
+  #find(rule: Rule, match: RegExpExecArray, where: ReadMessage): void {
     const { message, clock, copy, text, line } = where;
     const boot = this.#boot;
     if (clock !== null) {

@@ -40,7 +40,7 @@ const weakest = (texts: readonly string[]): number => (texts.length === 0 ? 0 : 
 
 /** Healthy logs are full of these: a needle of such a word alone finds nearly every line. */
 const COMMON =
-  /^[ :]*(?:starting|running|loading|waiting|mounting|checking|stopping|timeout|failed|not found|device|error|systemd\[1\]:|linux)[ :.]*$/i;
+  /^[ :]*(?:starting|running|loading|initializing|panic|waiting|mounting|checking|stopping|timeout|failed|not found|device|error|systemd\[1\]:|linux)[ :.]*$/i;
 const COMMON_WORTH = 3;
 
 /** Length, as far as it still makes a text rarer. */

@@ -7,6 +7,7 @@
  */
 import { WRITTEN_OUT } from "../formats/console-text.ts";
 import { type Automaton, ownersIn } from "./automaton.ts";
+import { Walker } from "./walk.ts";
 
 /** A line as handed on. The bytes are the sieve's own and only good until the call returns. */
 export interface SievedLine {
@@ -23,22 +24,21 @@ export interface SievedLine {
 }
 
 const LF = 0x0a;
-const CURSOR_FORWARD = 0x43;
 const BLOCK_BYTES = 64 * 1024;
 /** Bytes before the current line that `linesBefore` can still see. */
 const HISTORY_BYTES = 8 * 1024;
 
-/** Inside an escape sequence (ECMA-48, 5.3 and 5.4). */
-const ESCAPE = { none: 0, begun: 1, control: 2, string: 3, stringEnd: 4 } as const;
-
 export class Sieve {
   readonly #automaton: Automaton;
+  readonly #walker: Walker;
   readonly #brokenOwner: number;
   readonly #onLine: (line: SievedLine) => void;
   /** True: every line is handed on, also those without a needle. Blank ones never are. */
   wantAll = false;
   /** 1: this owner does not want to be asked at the moment. By owner. */
-  readonly quiet: Uint8Array;
+  readonly #quiet: Uint8Array;
+  /** 1: somebody wants to know when the automaton comes to this state. By state. */
+  readonly #wanted: Uint8Array;
   #buffer = Buffer.alloc(0);
   /** Bytes of `#buffer` in use. */
   #filled = 0;
@@ -47,17 +47,24 @@ export class Sieve {
   /** Offset of `#buffer[0]` in the console. */
   #base = 0;
   #number = 1;
-  #state: number;
-  #escape: number = ESCAPE.none;
   #owners: number[] = [];
 
   /** Lines with a needle of `brokenOwner` hold escape sequences written out as text: they are sieved again without them. */
   constructor(automaton: Automaton, options: { readonly brokenOwner: number }, onLine: (line: SievedLine) => void) {
     this.#automaton = automaton;
+    this.#walker = new Walker(automaton, BLOCK_BYTES);
     this.#brokenOwner = options.brokenOwner;
-    this.quiet = new Uint8Array(options.brokenOwner + 1);
+    this.#quiet = new Uint8Array(options.brokenOwner + 1);
+    this.#wanted = Uint8Array.from(automaton.owners, (owners) => (owners.length > 0 ? 1 : 0));
     this.#onLine = onLine;
-    this.#state = automaton.start;
+  }
+
+  /** Owners for whom `isQuiet` holds are not asked from now on, the others are; those from `count` on stay as they are. */
+  quieten(count: number, isQuiet: (owner: number) => boolean): void {
+    for (let owner = 0; owner < count; owner += 1) this.#quiet[owner] = isQuiet(owner) ? 1 : 0;
+    const { owners, firstSpecial } = this.#automaton;
+    for (let state = firstSpecial; state < owners.length; state += 1)
+      this.#wanted[state] = owners[state]!.some((owner) => this.#quiet[owner] === 0) ? 1 : 0;
   }
 
   push(chunk: Uint8Array): void {
@@ -135,30 +142,20 @@ export class Sieve {
   }
 
   #scan(from: number, to: number): void {
-    const { next, classes, shift, firstSpecial, newline, escapeState, start } = this.#automaton;
-    const buffer = this.#buffer;
-    let state = this.#state;
-    let at = this.#escape === ESCAPE.none ? from : this.#skipSequence(from, to);
-    while (at < to) {
-      const after = next[(state << shift) | classes[buffer[at]!]!]!;
-      at += 1;
-      if (after < firstSpecial) {
-        state = after;
-      } else if (after === newline) {
-        this.#endLine(at - 1);
-        state = start;
-      } else if (after === escapeState) {
-        this.#escape = ESCAPE.begun;
-        at = this.#skipSequence(at, to);
-        // A cursor that moves to the right leaves a blank, as `consoleTexts` has it.
-        if (buffer[at - 1] === CURSOR_FORWARD) state = next[(state << shift) | classes[0x20]!]!;
-      } else {
-        state = after;
-        for (const owner of this.#automaton.owners[after]!)
-          if (this.quiet[owner] === 0 && !this.#owners.includes(owner)) this.#owners.push(owner);
+    const { newline } = this.#automaton;
+    const { positions, states } = this.#walker;
+    this.#walker.walk(this.#buffer, from, to, (first, end) => {
+      for (let stop = first; stop < end; stop += 1) {
+        const state = states[stop]!;
+        if (state === newline) this.#endLine(positions[stop]!);
+        else if (this.#wanted[state] !== 0) this.#ask(state);
       }
-    }
-    this.#state = state;
+    });
+  }
+
+  #ask(state: number): void {
+    for (const owner of this.#automaton.owners[state]!)
+      if (this.#quiet[owner] === 0 && !this.#owners.includes(owner)) this.#owners.push(owner);
   }
 
   #endLine(end: number): void {
@@ -171,44 +168,10 @@ export class Sieve {
     this.#number += 1;
   }
 
-  /** Where the sequence that `at` stands in is over; `to` when its end is not here yet. */
-  #skipSequence(at: number, to: number): number {
-    const buffer = this.#buffer;
-    for (; at < to; at += 1) {
-      const byte = buffer[at]!;
-      if (byte === LF) {
-        // A line's end is a line's end, in a broken sequence too.
-        return this.#leave(at);
-      }
-      switch (this.#escape) {
-        case ESCAPE.begun:
-          if (byte === 0x5b) this.#escape = ESCAPE.control;
-          else if (byte === 0x5d || byte === 0x50 || byte === 0x58 || byte === 0x5e || byte === 0x5f) this.#escape = ESCAPE.string;
-          else if (byte < 0x20 || byte > 0x2f) return this.#leave(at + 1);
-          break;
-        case ESCAPE.control:
-          if (byte < 0x20 || byte > 0x3f) return this.#leave(at + 1);
-          break;
-        case ESCAPE.string:
-          if (byte === 0x07) return this.#leave(at + 1);
-          if (byte === 0x1b) this.#escape = ESCAPE.stringEnd;
-          break;
-        default:
-          return this.#leave(at + 1);
-      }
-    }
-    return to;
-  }
-
-  #leave(at: number): number {
-    this.#escape = ESCAPE.none;
-    return at;
-  }
-
   /** The same line without the sequences that are written out as text. */
   #sieveAgain(end: number): void {
     const text = this.#buffer.toString("latin1", this.#lineStart, end).replace(WRITTEN_OUT, "");
-    this.#owners = ownersIn(this.#automaton, text).filter((owner) => this.quiet[owner] === 0 && owner !== this.#brokenOwner);
+    this.#owners = ownersIn(this.#automaton, text).filter((owner) => this.#quiet[owner] === 0 && owner !== this.#brokenOwner);
   }
 
   #piece(): void {
