@@ -253,7 +253,7 @@ export class ConsoleScan {
     const { message, line } = where;
     const kinds: string[] = [];
     // The first of a kind speaks. A person's own rules stand first in the table, whatever text in the line was found first.
-    for (const owner of this.#options.rules === undefined ? owners : [...owners].sort((one, other) => one - other)) {
+    for (const owner of owners.length < 2 ? owners : [...owners].sort((one, other) => one - other)) {
       const rule = this.#matchers.rules[owner - this.#matchers.firstRule];
       if (rule === undefined || kinds.includes(rule.kind) || (line.unfinished && rule.prompt !== true)) continue;
       const match = rule.pattern.exec(message);
