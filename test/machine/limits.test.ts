@@ -20,3 +20,17 @@ test.each(["kvm", "tcg"] as const)("what a person gives in seconds is taken as g
 test("one asked limit leaves the other at its default", () => {
   expect(planLimits("tcg", { timeLimitS: 7, hangLimitS: undefined }).stillMs).toBe(planLimits("tcg", nothingAsked).stillMs);
 });
+
+test("a guest that builds for days is not taken for one that hangs, and may end by itself behind its goal", () => {
+  for (const accelerator of ["kvm", "tcg"] as const) {
+    const [boot, build] = (["boot", "build"] as const).map((waiting) => planLimits(accelerator, nothingAsked, waiting));
+    expect(boot).toEqual(planLimits(accelerator, nothingAsked));
+    expect(boot!.leaveMs).toBe(0);
+    expect(build!.leaveMs).toBeGreaterThan(60_000);
+    expect(build!.stillMs).toBeGreaterThan(100 * boot!.stillMs);
+    expect(build!.bootMs).toBeGreaterThan(24 * 3_600_000);
+    expect(build!.bootMs, "what a timer of Node can count").toBeLessThan(2 ** 31);
+    expect(build).toMatchObject({ settleMs: boot!.settleMs, powerdownMs: boot!.powerdownMs, quitMs: boot!.quitMs });
+  }
+  expect(planLimits("tcg", { timeLimitS: 7, hangLimitS: 3 }, "build")).toMatchObject({ bootMs: 7_000, stillMs: 3_000 });
+});

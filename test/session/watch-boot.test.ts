@@ -85,18 +85,21 @@ let machine: Machine;
 let follower: SerialFollower;
 let person: AbortController;
 let screenEvents: ConsoleEvent[];
+/** What the recorder does with what came on the console. */
+let heard: () => void;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   folder = mkdtempSync(join(tmpdir(), "hiperiso-test-"));
   for (const name of ["serial.log", "serial.times"]) writeFileSync(join(folder, name), "");
   nowMs = 0;
+  heard = () => {};
   machine = new Machine();
   follower = new SerialFollower(
     join(folder, "serial.log"),
     join(folder, "serial.times"),
     () => nowMs,
-    () => {},
+    () => heard(),
   );
   person = new AbortController();
   screenEvents = [];
@@ -220,6 +223,40 @@ describe("what ends a boot at once", () => {
     expect(boot.stop).toBeUndefined();
     await pass(1);
     expect(boot.stop).toEqual({ reason: "time_limit", detail: "30 s were over" });
+  });
+});
+
+describe("a machine that is not to start anew", () => {
+  test("its reset is its end, and no loop", async () => {
+    const boot = watched();
+    boot.watch.noteQmp(shutdown("guest-reset"));
+    await settled();
+    expect(boot.stop).toEqual({ reason: "guest_shutdown", detail: expect.stringContaining("reset itself") });
+    expect(boot.watch.resets).toBe(0);
+    await boot.watch.untilShutDown();
+  });
+
+  test("behind a fatal line it is that line's end", async () => {
+    const boot = watched();
+    boot.watch.noteConsole([console_.panic]);
+    boot.watch.noteQmp(shutdown("guest-reset"));
+    await settled();
+    expect(boot.stop).toEqual({ reason: "guest_panic", detail: expect.stringMatching(/Kernel panic.*reset itself/) });
+  });
+});
+
+describe("what was said just before the end", () => {
+  test.each<readonly [string, (watch: BootWatch) => void]>([
+    ["a shutdown", (watch) => watch.noteQmp(shutdown("guest-shutdown"))],
+    ["the last reset", (watch) => watch.noteQmp(shutdown("guest-reset"))],
+    ["QEMU's own end", () => machine.die({ code: 0, signal: null })],
+  ])("is read before %s counts: it may be the goal", async (_, happens) => {
+    const boot = watched("text:done");
+    heard = () => boot.watch.noteConsole([console_.goal]);
+    appendFileSync(join(folder, "serial.log"), "done\n");
+    happens(boot.watch);
+    await settled();
+    expect(boot.stop?.reason).toBe("goal");
   });
 });
 
