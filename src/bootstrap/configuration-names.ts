@@ -1,0 +1,23 @@
+/** The variables that the host writes into `steps/bootstrap.cfg`: a manifest may read them before any line of its own sets them. */
+export const CONFIGURATION_NAMES: ReadonlySet<string> = new Set([
+  "ARCH",
+  "ARCH_DIR",
+  "FORCE_TIMESTAMPS",
+  "CHROOT",
+  "UPDATE_CHECKSUMS",
+  "JOBS",
+  "SWAP_SIZE",
+  "FINAL_JOBS",
+  "INTERNAL_CI",
+  "INTERACTIVE",
+  "PAYLOAD_REQUIRED",
+  "QEMU",
+  "BARE_METAL",
+  "BUILD_GUIX_ALSO",
+  "DISK",
+  "KERNEL_BOOTSTRAP",
+  "BUILD_KERNELS",
+  "CONFIGURATOR",
+  "MIRRORS",
+  "MIRRORS_LEN",
+]);
