@@ -1,4 +1,8 @@
 /*
+ * SPDX-FileCopyrightText: 2026 the hiperiso authors
+ *
+ * SPDX-License-Identifier: MIT
+ *
  * payload-import: unpacks a payload disk ("LBPAYLD1") into a folder.
  *
  *     payload-import [--once MARKER] DIR [DEVICE...]
@@ -35,7 +39,7 @@
  *      3  the device gave a read error
  *      4  the device ends before the payload does
  *      5  the payload holds no files
- *      6  a name is empty or longer than 255 bytes: the payload is damaged
+ *      6  a name is empty or longer than 250 bytes: the payload is damaged
  *      7  a name is not allowed: . .. our temporary name, or one that holds
  *         a slash, a backslash or a control character
  *      8  two neighbours have the same name
@@ -83,8 +87,13 @@ typedef char u32_has_32_bits[(sizeof(u32) == 4 && (u32) -1 == 0xffffffffu) ? 1 :
 
 #define MAGIC "LBPAYLD1"
 #define MAGIC_BYTES 8
-#define NAME_BYTES_MAX 255
+#define NAME_BYTES_MAX 250
 #define PATH_BYTES_MAX 1023
+
+/*
+ * One for all files, and refused as a name in the payload.  With "NAME.part" the
+ * unfinished "a" would overwrite an "a.part" of the same payload.
+ */
 #define TEMPORARY_NAME ".payload-import.part"
 
 /*
