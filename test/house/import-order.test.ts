@@ -11,6 +11,7 @@ const FOLDERS = [
   "formats",
   "host",
   "image",
+  "disk",
   "config",
   "machine",
   "analysis",
