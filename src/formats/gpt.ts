@@ -129,6 +129,57 @@ export function decodeGptEntries(table: Uint8Array, header: GptHeader, { offset,
   return entries;
 }
 
+/** An entry to be written: `number` from 1 is its place in the table. */
+export type NewGptEntry = Omit<GptEntry, "offset">;
+
+/** UTF-16 units that a name may have: the field holds 36, and readers differ on whether the last must be zero. */
+export const GPT_NAME_UNITS_MAX = 35;
+
+/**
+ * A table of `count` entries of `entryBytes`, unused ones as zeros. Throws RangeError for a number outside of the table or used
+ * twice, a name that is too long or holds a NUL, a GUID that is none.
+ */
+export function encodeGptEntries(entries: readonly NewGptEntry[], count: number, entryBytes: number): Uint8Array {
+  const table = new Uint8Array(count * entryBytes);
+  const numbers = new Set<number>();
+  for (const { number, typeGuid, uniqueGuid, firstLba, lastLba, attributes, name } of entries) {
+    if (!Number.isInteger(number) || number < 1 || number > count || numbers.has(number))
+      throw new RangeError(`GPT entry ${number}: not one of 1 to ${count}, or there already`);
+    if (name.length > GPT_NAME_UNITS_MAX || name.includes("\0"))
+      throw new RangeError(`GPT entry ${number}: a name of more than ${GPT_NAME_UNITS_MAX} UTF-16 units, or one with a NUL`);
+    numbers.add(number);
+    const entry = table.subarray((number - 1) * entryBytes, number * entryBytes);
+    const view = viewOf(entry);
+    entry.set(encodeGuid(typeGuid), 0);
+    entry.set(encodeGuid(uniqueGuid), 16);
+    view.setBigUint64(32, firstLba, true);
+    view.setBigUint64(40, lastLba, true);
+    view.setBigUint64(48, attributes, true);
+    for (let unit = 0; unit < name.length; unit += 1) view.setUint16(56 + 2 * unit, name.charCodeAt(unit), true);
+  }
+  return table;
+}
+
+/** One logical block of `blockBytes` with the header at its start, its checksum made. */
+export function encodeGptHeader(header: GptHeader, blockBytes: number): Uint8Array {
+  const block = new Uint8Array(blockBytes);
+  const view = viewOf(block);
+  block.set(Buffer.from("EFI PART", "latin1"), 0);
+  view.setUint32(8, 0x00010000, true);
+  view.setUint32(12, MIN_HEADER_BYTES, true);
+  view.setBigUint64(24, header.myLba, true);
+  view.setBigUint64(32, header.otherLba, true);
+  view.setBigUint64(40, header.firstUsableLba, true);
+  view.setBigUint64(48, header.lastUsableLba, true);
+  block.set(encodeGuid(header.diskGuid), 56);
+  view.setBigUint64(72, header.entriesLba, true);
+  view.setUint32(80, header.entryCount, true);
+  view.setUint32(84, header.entryBytes, true);
+  view.setUint32(88, header.entriesCrc, true);
+  view.setUint32(16, headerCrc(block.subarray(0, MIN_HEADER_BYTES)), true);
+  return block;
+}
+
 /** 16 bytes, the first three fields little-endian (RFC 4122 as Microsoft stores it), in capitals. */
 export function decodeGuid(bytes: Uint8Array): string {
   const view = viewOf(bytes);
@@ -141,6 +192,20 @@ export function decodeGuid(bytes: Uint8Array): string {
     rest.slice(4),
   ];
   return text.join("-").toUpperCase();
+}
+
+/** The 16 bytes of a GUID written as `decodeGuid` writes it, in either case. Throws RangeError for any other text. */
+export function encodeGuid(text: string): Uint8Array {
+  const parts = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/i.exec(text);
+  if (parts === null) throw new RangeError(`not a GUID: ${text}`);
+  const [, low = "", middle = "", high = "", clock = "", node = ""] = parts;
+  const bytes = new Uint8Array(16);
+  const view = viewOf(bytes);
+  view.setUint32(0, Number.parseInt(low, 16), true);
+  view.setUint16(4, Number.parseInt(middle, 16), true);
+  view.setUint16(6, Number.parseInt(high, 16), true);
+  bytes.set(Buffer.from(clock + node, "hex"), 8);
+  return bytes;
 }
 
 const hexDigits = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
