@@ -706,7 +706,7 @@ static int import_file(void)
 	/* Readable for all, whatever the umask is. */
 	join(file_path, folder, (char *) name, name_length);
 	if (chmod(temporary_path, 0644) != 0 || rename(temporary_path, file_path) != 0)
-		return fail(CANNOT_NAME, "cannot give the file its name", file_path);
+		return fail(CANNOT_NAME, "cannot give the file its name in", folder);
 
 	begin_line(1);
 	put_number(file_number);
@@ -732,13 +732,12 @@ static int import_files(void)
 	/* It may exist.  If it cannot be made, neither can the first file. */
 	mkdir(folder, 0755);
 	join(temporary_path, folder, TEMPORARY_NAME, text_length(TEMPORARY_NAME));
-	/* An earlier run may have left it; a failing run of ours does not. */
-	unlink(temporary_path);
 	name_length = 0;
 	while (status == DONE && file_number < files) {
 		file_number = file_number + 1;
 		status = import_file();
 	}
+	/* What a run leaves that was killed, the next one overwrites. */
 	if (status != DONE)
 		unlink(temporary_path);
 	return status;
