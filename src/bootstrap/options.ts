@@ -88,6 +88,14 @@ export const DEFAULTS = {
 /** Folders of stage0-posix that are not named like the architecture. */
 const ARCH_DIRS: Readonly<Record<string, string>> = { amd64: "AMD64" };
 
+/** How the guest gets going. `kernel`: a given Linux boots a disk. `kernel-bootstrap`: the boot sector of hand-readable code does. */
+export type BootstrapForm = "chroot" | "bwrap" | "kernel" | "kernel-bootstrap";
+
+export function formOf(options: BootstrapOptions): BootstrapForm {
+  if (options.mode === "chroot" || options.mode === "bwrap") return options.mode;
+  return isKernelBootstrap(options) ? "kernel-bootstrap" : "kernel";
+}
+
 /** Boots from the hand-readable seed itself: no kernel is given. */
 export const isKernelBootstrap = ({ mode, kernel }: BootstrapOptions): boolean =>
   (mode === "qemu" || mode === "bare-metal") && kernel === undefined;

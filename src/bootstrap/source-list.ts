@@ -1,5 +1,6 @@
 /**
- * The list of a package's source files (`steps/PACKAGE/sources`): one file a line, words with one space between them, no comments.
+ * The list of a package's source files (`steps/PACKAGE/sources`): one file a line, words with one space between them, no comments,
+ * no empty lines.
  *
  *   f URL SHA256 [NAME]              a file; URL `_` where only mirrors have it, and then NAME must be there
  *   g GITURL URL SHA256 [NAME]       a snapshot of a git repository; GITURL is REPOSITORY~REF
@@ -54,24 +55,30 @@ function parseLine(text: string, where: string, line: number): SourceLine {
       kind: "usage",
       ...(hint === undefined ? {} : { hint }),
     });
-  const words = text.split(" ");
-  const columnOf = (index: number): number => words.slice(0, index).reduce((sum, word) => sum + word.length + 1, 1);
-  const strange = /[\0-\x1f\x7f]/.exec(text);
-  if (strange !== null) throw bad(strange.index + 1, "words with one space between them", "a control character");
+  // Both readers take blanks around a line away; between words the host cuts at each, the guest at any number.
+  const lead = text.length - text.trimStart().length;
+  const trimmed = text.trim();
+  if (trimmed === "")
+    throw bad(1, "f URL SHA256 [NAME]", "an empty line", "Neither the host nor the guest skips empty lines in this file.");
+  const strange = /[\0-\x1f\x7f]/.exec(trimmed);
+  if (strange !== null || /[^ \t]/.test(text.slice(0, lead) + text.slice(lead + trimmed.length)))
+    throw bad(lead + (strange?.index ?? trimmed.length) + 1, "words with one space between them", "a control character");
+  const words = trimmed.split(" ");
+  const columnOf = (index: number): number => words.slice(0, index).reduce((sum, word) => sum + word.length + 1, lead + 1);
   const empty = words.indexOf("");
-  if (text === "") throw bad(1, "f URL SHA256 [NAME]", "an empty line", "Neither the host nor the guest skips empty lines in this file.");
-  if (empty !== -1) throw bad(columnOf(empty), "words with one space between them", "a space too many");
+  if (empty !== -1)
+    throw bad(columnOf(empty), "words with one space between them", "a space too many", "Host and guest differ in what they read here.");
   const [kindWord] = words as [string];
   const kind = KINDS[kindWord];
-  if (kind === undefined) throw bad(1, '"f", "file", "g" or "git"', `"${kindWord}"`);
+  if (kind === undefined) throw bad(lead + 1, '"f", "file", "g" or "git"', `"${kindWord}"`);
   const first = kind === "git" ? 2 : 1;
   const form = kind === "git" ? "g GITURL URL SHA256 [NAME]" : "f URL SHA256 [NAME]";
-  if (words.length < first + 2) throw bad(text.length + 1, form, `${words.length} words`);
+  if (words.length < first + 2) throw bad(lead + trimmed.length + 1, form, `${words.length} words`);
   if (words.length > first + 3) throw bad(columnOf(first + 3), form, `${words.length} words`);
   const [url, sha256, given] = words.slice(first) as [string, string, string?];
   if (!/^[0-9a-f]{64}$/.test(sha256)) throw bad(columnOf(first + 1), "a SHA-256 of 64 hexadecimal digits, small letters", `"${sha256}"`);
   if (url === "_" && given === undefined)
-    throw bad(text.length + 1, "a file name: from the URL _ none can be taken", "the end of the line");
+    throw bad(lead + trimmed.length + 1, "a file name: from the URL _ none can be taken", "the end of the line");
   const name = given ?? url.slice(url.lastIndexOf("/") + 1);
   if (!isFileName(name)) throw bad(columnOf(given === undefined ? first : first + 2), "a file name that is not a path", `"${name}"`);
   return {

@@ -1,0 +1,99 @@
+/** What the first image of a kernel bootstrap comes to, counted from sizes alone: entries, bytes of files, bytes of the image. */
+import { encodeSrcfsCommand, encodeSrcLine, type SrcfsCommand } from "../formats/srcfs.ts";
+import { srcfsSectorBehind } from "./boot-sector.ts";
+import { type Checkout, STAGE0, type TreeFile } from "./checkout.ts";
+import { type Amount, known, plus } from "./limits.ts";
+
+const SECTOR_BYTES = 512;
+const MIB = 1024 * 1024;
+
+/** What the first kernel does when all files are there: it makes the seeds from their sources and starts the first script. x86 alone. */
+export const KICK_OFF: readonly SrcfsCommand[] = [
+  { kind: "folder", path: "/bootstrap-seeds" },
+  { kind: "folder", path: "/bootstrap-seeds/POSIX" },
+  { kind: "folder", path: "/bootstrap-seeds/POSIX/x86" },
+  { kind: "hex0", source: "/x86/hex0_x86.hex0", target: "/bootstrap-seeds/POSIX/x86/hex0-seed" },
+  { kind: "hex0", source: "/x86/kaem-minimal.hex0", target: "/bootstrap-seeds/POSIX/x86/kaem-optional-seed" },
+  { kind: "hex0", source: "/x86/kaem-minimal.hex0", target: "/init" },
+  { kind: "run", program: "/bootstrap-seeds/POSIX/x86/kaem-optional-seed", argument: "/kaem.x86" },
+];
+/** All but the last make a file or a folder. */
+const KICK_OFF_SLOTS = KICK_OFF.length - 1;
+
+/** A file or folder that the guest finds at `path`, from its root, without a leading slash. */
+export interface ImageEntry {
+  readonly path: string;
+  readonly kind: "file" | "directory";
+  /** Undefined where the file is not there yet. */
+  readonly sizeBytes: number | undefined;
+}
+
+export interface FirstImage {
+  readonly entries: readonly ImageEntry[];
+  /** Names that the format has a slot for, those of the kick-off included. */
+  readonly slots: number;
+  /** All files together. */
+  readonly files: Amount;
+  /** The image, before it is extended to a target size. */
+  readonly image: Amount;
+  /** The longest file, and the longest name in bytes. */
+  readonly longest: { readonly file: number; readonly name: number };
+}
+
+/** `made`: what stands in the target and not in the checkout, or replaces it; distfiles too. */
+export function firstImageEntries(
+  checkout: Checkout,
+  made: readonly ImageEntry[],
+  options: { readonly guix: boolean },
+): readonly ImageEntry[] {
+  const entries = new Map<string, ImageEntry>();
+  const put = (path: string, { kind, sizeBytes }: Omit<ImageEntry, "path">): void => {
+    // Whatever lies in a folder called .git, or is called like x.github.txt, is left out, as the original does.
+    if (!path.includes(".git")) entries.set(path, { path, kind, sizeBytes });
+  };
+  const below = ({ path }: TreeFile, folder: string): string | undefined =>
+    path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : undefined;
+  for (const file of checkout.files) {
+    const path = below(file, STAGE0);
+    if (path !== undefined && path !== "bootstrap-seeds" && !path.startsWith("bootstrap-seeds/")) put(path, file);
+  }
+  for (const file of checkout.files) {
+    const seed = below(file, "seed");
+    if (seed !== undefined && file.kind === "file" && !seed.includes("/")) put(seed, file);
+    else if (file.path === "steps" || below(file, "steps") !== undefined) put(file.path, file);
+    else if (options.guix && (file.path === "steps-guix" || below(file, "steps-guix") !== undefined)) put(file.path, file);
+  }
+  for (const entry of made) {
+    const parts = entry.path.split("/");
+    for (let length = 1; length < parts.length; length++) {
+      const folder = parts.slice(0, length).join("/");
+      if (!entries.has(folder)) put(folder, { kind: "directory", sizeBytes: 0 });
+    }
+    put(entry.path, entry);
+  }
+  return [...entries.values()];
+}
+
+export function measureFirstImage(entries: readonly ImageEntry[], stage2Bytes: number): FirstImage {
+  const lineBytes = (path: string, sizeBytes: number): number => encodeSrcLine(path, BigInt(sizeBytes)).length;
+  const encoder = new TextEncoder();
+  let [bytes, lines, unknown, file, name] = [0, lineBytes("", 0), 0, 0, 0];
+  for (const { path, sizeBytes } of entries) {
+    bytes += sizeBytes ?? 0;
+    unknown += sizeBytes === undefined ? 1 : 0;
+    lines += lineBytes(path, sizeBytes ?? 0);
+    file = Math.max(file, sizeBytes ?? 0);
+    name = Math.max(name, encoder.encode(path).length);
+  }
+  const kickOff = KICK_OFF.reduce((sum, command) => sum + encodeSrcfsCommand(command).length, 0);
+  const total = srcfsSectorBehind(stage2Bytes) * SECTOR_BYTES + lines + kickOff + bytes;
+  const files = { bytes, unknown };
+  return {
+    entries,
+    slots: entries.length + 1 + KICK_OFF_SLOTS,
+    files,
+    // Up to the next MiB, and a whole one more where it ends at one.
+    image: plus(known((Math.floor(total / MIB) + 1) * MIB), { bytes: 0, unknown }),
+    longest: { file, name },
+  };
+}
