@@ -1,6 +1,5 @@
 /** What the first image of a kernel bootstrap comes to, counted from sizes alone: entries, bytes of files, bytes of the image. */
 import { encodeSrcfsCommand, encodeSrcLine, type SrcfsCommand } from "../formats/srcfs.ts";
-import { srcfsSectorBehind } from "./boot-sector.ts";
 import { type Checkout, STAGE0, type TreeFile } from "./checkout.ts";
 import { type Amount, known, plus } from "./limits.ts";
 
@@ -74,7 +73,8 @@ export function firstImageEntries(
   return [...entries.values()];
 }
 
-export function measureFirstImage(entries: readonly ImageEntry[], stage2Bytes: number): FirstImage {
+/** `srcfsSector`: where the source file system begins. */
+export function measureFirstImage(entries: readonly ImageEntry[], srcfsSector: number): FirstImage {
   const lineBytes = (path: string, sizeBytes: number): number => encodeSrcLine(path, BigInt(sizeBytes)).length;
   const encoder = new TextEncoder();
   let [bytes, lines, unknown, file, name] = [0, lineBytes("", 0), 0, 0, 0];
@@ -86,7 +86,7 @@ export function measureFirstImage(entries: readonly ImageEntry[], stage2Bytes: n
     name = Math.max(name, encoder.encode(path).length);
   }
   const kickOff = KICK_OFF.reduce((sum, command) => sum + encodeSrcfsCommand(command).length, 0);
-  const total = srcfsSectorBehind(stage2Bytes) * SECTOR_BYTES + lines + kickOff + bytes;
+  const total = srcfsSector * SECTOR_BYTES + lines + kickOff + bytes;
   const files = { bytes, unknown };
   return {
     entries,

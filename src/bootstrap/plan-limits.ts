@@ -1,7 +1,6 @@
 /** The limits of the early code that do not hang on where the payload is imported. */
 import { SRCFS_NAME_BYTES_MAX } from "../formats/srcfs.ts";
-import { srcfsSectorBehind, srcfsSectorOf } from "./boot-sector.ts";
-import { BOOT_SECTOR, type Checkout } from "./checkout.ts";
+import type { SecondStage } from "./boot-sector.ts";
 import { CONFIGURATION_LINE_BYTES_MAX } from "./configuration.ts";
 import type { FirstImage } from "./first-image.ts";
 import {
@@ -27,9 +26,9 @@ const GIB_IN_MIB = 1024;
 const jumpOf = (story: Story, wanted: string) => story.steps.find(({ directive, name }) => directive === "jump" && name === wanted);
 
 /** Of the first image of a kernel bootstrap. */
-export function bootLimits(checkout: Checkout, options: BootstrapOptions, story: Story, image: FirstImage): readonly Limit[] {
+export function bootLimits(stage: SecondStage, options: BootstrapOptions, story: Story, image: FirstImage): readonly Limit[] {
   const limits = [
-    ...sectorLimits(checkout),
+    sectorLimit(stage),
     countLimit({
       name: "file slots",
       value: image.slots,
@@ -84,34 +83,19 @@ export function bootLimits(checkout: Checkout, options: BootstrapOptions, story:
   return limits;
 }
 
-function sectorLimits({ bootSector }: Checkout): readonly Limit[] {
-  if (bootSector === undefined) return [];
-  const where = `${BOOT_SECTOR.folder}/${BOOT_SECTOR.stage2}`;
-  const bytes = new TextEncoder().encode(bootSector.stage2).length;
-  const reads = srcfsSectorOf(bootSector.stage2, where);
-  return [
-    countLimit({
-      name: "sector of the source file system",
-      value: srcfsSectorBehind(bytes),
-      bound: "exactly",
-      limit: reads ?? 0,
-      unit: "sector",
-      stops: true,
-      because:
-        reads === undefined
-          ? `${where} has no instruction that names a sector`
-          : "stage 2 reads from the sector that is written into its code, and the files begin where its own source ends",
-    }),
-    countLimit({
-      name: "zeros behind stage 2",
-      value: (512 - (bytes % 512)) % 512,
-      bound: "at least",
-      limit: 1,
-      unit: "bytes",
-      stops: true,
-      because: "stage 1 assembles until it meets a zero, which only the filling up to a whole sector gives it",
-    }),
-  ];
+function sectorLimit({ srcfsSector, reads }: SecondStage): Limit {
+  return countLimit({
+    name: "sector of the source file system",
+    value: srcfsSector,
+    bound: "exactly",
+    limit: reads.includes(srcfsSector) ? srcfsSector : Math.max(0, ...reads),
+    unit: "sector",
+    stops: true,
+    because:
+      reads.length === 0
+        ? "stage 2 has no instruction that names a sector"
+        : "stage 2 reads from a sector that is written into its code, and the files begin where its own source ends",
+  });
 }
 
 /** Of the disks. */

@@ -1,6 +1,7 @@
 /** The plan of a bootstrap: everything that is decided before a byte is written. Plain data; `--json` prints it as it is. */
 import { HiperisoError } from "../contract/error.ts";
-import type { Checkout } from "./checkout.ts";
+import { measureSecondStage } from "./boot-sector.ts";
+import { BOOT_SECTOR, type Checkout } from "./checkout.ts";
 import { decodeConfiguration, encodeConfiguration } from "./configuration.ts";
 import { firstImageEntries, type ImageEntry, measureFirstImage } from "./first-image.ts";
 import { IMPORT_PACKAGE, IMPORT_PACKAGE_FILES, IMPORT_STEP, type ImportStepFile, importStepFile } from "./import-step.ts";
@@ -85,16 +86,15 @@ export function planBootstrap(checkout: Checkout, options: BootstrapOptions, fac
     names: [...facts.distfiles.keys()].filter((name) => !named.has(name)).sort(),
     copied: options.externalSources && !payload,
   };
-  const image =
+  const stage =
     form === "kernel-bootstrap" && checkout.bootSector !== undefined
-      ? measureFirstImage(
-          firstImageEntries(checkout, madeEntries({ configuration, manifest, additions, early, facts }), { guix: guix !== undefined }),
-          new TextEncoder().encode(checkout.bootSector.stage2).length,
-        )
+      ? measureSecondStage(checkout.bootSector.stage2, `${BOOT_SECTOR.folder}/${BOOT_SECTOR.stage2}`)
       : undefined;
+  const made = madeEntries({ configuration, manifest, additions, early, facts });
+  const image = stage && measureFirstImage(firstImageEntries(checkout, made, { guix: guix !== undefined }), stage.srcfsSector);
   const disks = planDisks({ form, options, payload, early, late, strays, treeBytes: treeBytes(checkout, options), image, facts });
   const limits = [
-    ...(image === undefined ? [] : bootLimits(checkout, options, story, image)),
+    ...(stage === undefined || image === undefined ? [] : bootLimits(stage, options, story, image)),
     ...(placed?.limits ?? []),
     ...diskLimits(form, options, disks, placed?.placement, story),
     ...configurationLimits(configuration),
