@@ -12,18 +12,20 @@
  * images differ from one computer to the next.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { constants, type FileHandle, open, rename, rm } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
-import { hex, viewOf } from "../formats/bytes.ts";
+import { hex } from "../formats/bytes.ts";
 import { assembleHex0 } from "../formats/hex0.ts";
 import { decodeMbr } from "../formats/mbr.ts";
 import { encodeSrcfsCommand, encodeSrcLine, type SrcfsCommand, type SrcfsLoss, srcfsLosses } from "../formats/srcfs.ts";
 import { syncDirectory } from "../host/atomic-file.ts";
+import { measureSecondStage } from "./boot-sector.ts";
 import { BOOT_SECTOR } from "./checkout.ts";
-import { PieceWriter } from "./payload/piece-writer.ts";
+import { KICK_OFF } from "./first-image.ts";
+import { PieceWriter, Turns } from "./payload/pieces.ts";
 import { spaceHint } from "./payload/space-hint.ts";
 import { compareBytes, type TargetEntry } from "./target-tree.ts";
 
@@ -31,20 +33,6 @@ export const SECTOR_BYTES = 512;
 const MIB = 1024n * 1024n;
 /** Partition type that marks a disk of this kind. */
 const BOOTSTRAP_TYPE = 0xb5;
-/** `mov dword [0x01000000], imm32`: where stage 2 says at which sector its input starts. */
-const SECTOR_MARK = Uint8Array.of(0xc7, 0x05, 0x00, 0x00, 0x00, 0x01);
-
-/** What stage 2 is told when it has the files. The architecture is x86 whatever is built. */
-export const KICK_OFF: readonly SrcfsCommand[] = [
-  { kind: "folder", path: "/bootstrap-seeds" },
-  { kind: "folder", path: "/bootstrap-seeds/POSIX" },
-  { kind: "folder", path: "/bootstrap-seeds/POSIX/x86" },
-  { kind: "hex0", source: "/x86/hex0_x86.hex0", target: "/bootstrap-seeds/POSIX/x86/hex0-seed" },
-  { kind: "hex0", source: "/x86/kaem-minimal.hex0", target: "/bootstrap-seeds/POSIX/x86/kaem-optional-seed" },
-  { kind: "hex0", source: "/x86/kaem-minimal.hex0", target: "/init" },
-  { kind: "run", program: "/bootstrap-seeds/POSIX/x86/kaem-optional-seed", argument: "/kaem.x86" },
-];
-
 /** A piece of the image that holds something; all between them is zero. */
 export interface ImagePart {
   readonly kind: "boot-sector" | "stage2-source" | "entry" | "commands";
@@ -166,29 +154,16 @@ function checkedStage1(source: string): Uint8Array {
 function checkedStage2(source: string): { readonly bytes: Uint8Array; readonly srcfsSector: number } {
   const name = BOOT_SECTOR.stage2;
   const bytes = withNewlines(source);
-  const asked = stage2Sector(assembleHex0(bytes, `${BOOT_SECTOR.folder}/${name}`));
-  // One NUL at least has to follow: it ends the source for stage 1.
-  const srcfsSector = Math.floor((SECTOR_BYTES + bytes.length) / SECTOR_BYTES) + 1;
-  if (asked === srcfsSector) return { bytes, srcfsSector };
-  const [least, most] = [(asked - 2) * SECTOR_BYTES, (asked - 1) * SECTOR_BYTES - 1];
+  const { srcfsSector, reads } = measureSecondStage(source, `${BOOT_SECTOR.folder}/${name}`);
+  if (reads.includes(srcfsSector)) return { bytes, srcfsSector };
+  if (reads.length === 0) throw inputError(name, "the instruction C7 05 00 00 00 01 with the number of a sector", "none");
+  const last = Math.max(...reads);
   throw inputError(
     name,
-    `${least} to ${most} bytes, for its code reads the source file system from sector ${asked}`,
+    `${(last - 2) * SECTOR_BYTES} to ${(last - 1) * SECTOR_BYTES - 1} bytes, for its code reads the source file system from sector ${last}`,
     `${bytes.length} bytes, which put it at sector ${srcfsSector}`,
     "Was the file changed? Its length and that number belong together.",
   );
-}
-
-/** The number in the code of stage 2: at which sector its input starts. Throws (`usage`) where it is not there exactly once. */
-export function stage2Sector(code: Uint8Array): number {
-  const bytes = Buffer.from(code.buffer, code.byteOffset, code.byteLength);
-  const at = bytes.indexOf(SECTOR_MARK);
-  const again = at < 0 ? -1 : bytes.indexOf(SECTOR_MARK, at + 1);
-  if (at < 0 || again >= 0 || at + SECTOR_MARK.length + 4 > code.length) {
-    const mark = "the instruction C7 05 00 00 00 01 with the number of a sector, once";
-    throw inputError(BOOT_SECTOR.stage2, mark, at < 0 ? "none" : again >= 0 ? "two of them" : "the end inside it");
-  }
-  return viewOf(code).getUint32(at + SECTOR_MARK.length, true);
 }
 
 /** In each folder first its folders, then its files, then what is in those folders: the order of the original. */
@@ -240,9 +215,6 @@ function checkCommands(commands: readonly SrcfsCommand[], entries: readonly Targ
 
 const joined = (parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts));
 
-/** Files up to this size are read at once, without leaving the processor: a tree has thousands of them. */
-const SMALL_FILE_BYTES = 65_536n;
-
 export interface ImageOptions {
   /** False: without waiting for the medium at the end. A cut of power may then leave less than all under the image's name. */
   readonly sync?: boolean;
@@ -254,34 +226,23 @@ export interface ImageOptions {
  */
 export async function writeInitImage(layout: InitImageLayout, path: string, { sync = true }: ImageOptions, job: Job): Promise<void> {
   const temporary = join(dirname(path), temporaryName());
-  const failed = (cause: unknown) =>
-    new HiperisoError({ what: "write the first image", where: path, found: reasonOf(cause), hint: spaceHint(cause), cause });
   const step = job.progress.begin(`write ${basename(path)}`, layout.endOffset);
   try {
-    const file = await open(temporary, "wx", 0o644).catch((cause: unknown) => {
-      throw failed(cause);
-    });
+    const file = await open(temporary, "wx", 0o644);
     try {
-      const writer = new PieceWriter(file, job.signal, (bytes) => step.advance(bytes), failed);
-      try {
-        await writeParts(layout, writer);
-        await writer.flush();
-      } finally {
-        await writer.settle();
-      }
-      await finish(file, layout.imageBytes, sync).catch((cause: unknown) => {
-        throw failed(cause);
-      });
+      await writeParts(layout, file.fd, new Turns(job.signal, (bytes) => step.advance(bytes)));
+      // The zeros at the end are a hole where the file system has holes.
+      await file.truncate(Number(layout.imageBytes));
+      if (sync) await file.sync();
     } finally {
       await file.close();
     }
     job.signal.throwIfAborted();
-    await rename(temporary, path).catch((cause: unknown) => {
-      throw failed(cause);
-    });
-  } catch (error) {
+    await rename(temporary, path);
+  } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {});
-    throw error;
+    if (cause instanceof HiperisoError || job.signal.aborted) throw cause;
+    throw new HiperisoError({ what: "write the first image", where: path, found: reasonOf(cause), hint: spaceHint(cause), cause });
   } finally {
     step.end();
   }
@@ -292,72 +253,40 @@ export async function writeInitImage(layout: InitImageLayout, path: string, { sy
 export const temporaryName = (): string => `.bootstrap-${randomBytes(4).toString("hex")}.tmp`;
 export const TEMPORARY_NAME = /^\.(?:bootstrap|payload)-[0-9a-f]{8}\.tmp$/;
 
-/** The zeros at the end are a hole where the file system has holes. */
-async function finish(file: FileHandle, imageBytes: bigint, sync: boolean): Promise<void> {
-  await file.truncate(Number(imageBytes));
-  if (sync) await file.sync();
-}
-
-async function writeParts({ parts }: InitImageLayout, writer: PieceWriter): Promise<void> {
+async function writeParts({ parts }: InitImageLayout, descriptor: number, turns: Turns): Promise<void> {
+  const writer = new PieceWriter(turns);
+  writer.begin(descriptor);
   let offset = 0n;
-  for (const next of parts) {
-    if (next.offset > offset) await writer.add(new Uint8Array(Number(next.offset - offset)));
-    await writer.add(next.head);
-    if (next.content !== undefined) {
-      if ("bytes" in next.content) await writer.add(next.content.bytes);
-      else if (next.content.sizeBytes <= SMALL_FILE_BYTES) await writer.add(readSmall(next.content.file, Number(next.content.sizeBytes)));
-      else await copyInto(writer, next.content.file, next.content.sizeBytes);
-    }
-    offset = next.offset + next.sizeBytes;
+  for (const { head, content, offset: start, sizeBytes } of parts) {
+    if (start > offset) await writer.add(new Uint8Array(Number(start - offset)));
+    await writer.add(head);
+    if (content !== undefined) await ("bytes" in content ? writer.add(content.bytes) : copyInto(writer, content.file, content.sizeBytes));
+    offset = start + sizeBytes;
   }
-}
-
-const changed = (file: string, sizeBytes: bigint | number, found: string): HiperisoError =>
-  new HiperisoError({
-    what: "put a file into the first image",
-    where: file,
-    expected: `the ${sizeBytes} bytes that it had at the start`,
-    found,
-    hint: "Wait until nothing writes to it any more, then start again.",
-  });
-
-const unreadable = (file: string, cause: unknown): HiperisoError =>
-  cause instanceof HiperisoError
-    ? cause
-    : new HiperisoError({ what: "put a file into the first image", where: file, found: reasonOf(cause), cause });
-
-function readSmall(file: string, sizeBytes: number): Uint8Array {
-  let descriptor: number | undefined;
-  try {
-    descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const bytes = new Uint8Array(sizeBytes);
-    let length = 0;
-    for (let read = -1; length < sizeBytes && read !== 0; length += read)
-      read = readSync(descriptor, bytes, length, sizeBytes - length, null);
-    const { size } = fstatSync(descriptor);
-    if (length !== sizeBytes || size !== sizeBytes) throw changed(file, sizeBytes, `${Math.max(length, size)}`);
-    return bytes;
-  } catch (cause) {
-    throw unreadable(file, cause);
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
-  }
+  writer.flush();
 }
 
 async function copyInto(writer: PieceWriter, file: string, sizeBytes: bigint): Promise<void> {
-  // O_NONBLOCK: a pipe that took the file's place would wait for a writer.
-  await using source = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
-    throw unreadable(file, cause);
-  });
-  for (let left = sizeBytes; left > 0n; ) {
-    const room = await writer.room();
-    const { bytesRead } = await source.read(room, 0, left < BigInt(room.length) ? Number(left) : room.length).catch((cause: unknown) => {
-      throw unreadable(file, cause);
+  let source: number | undefined;
+  try {
+    // O_NONBLOCK: a pipe that took the file's place would wait for a writer.
+    source = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const read = await writer.addFrom(source, sizeBytes);
+    const size = fstatSync(source, { bigint: true }).size;
+    if (read === sizeBytes && size === sizeBytes) return;
+    throw new HiperisoError({
+      what: "put a file into the first image",
+      where: file,
+      expected: `the ${sizeBytes} bytes that it had at the start`,
+      found: `${size === sizeBytes ? read : size}`,
+      hint: "Wait until nothing writes to it any more, then start again.",
     });
-    if (bytesRead === 0) throw changed(file, sizeBytes, `${sizeBytes - left}`);
-    writer.filled(bytesRead);
-    left -= BigInt(bytesRead);
+  } catch (cause) {
+    // A write that failed is the image's error and not this file's.
+    const { syscall } = cause as NodeJS.ErrnoException;
+    if (syscall !== "open" && syscall !== "read") throw cause;
+    throw new HiperisoError({ what: "put a file into the first image", where: file, found: reasonOf(cause), cause });
+  } finally {
+    if (source !== undefined) closeSync(source);
   }
-  const { size } = await source.stat({ bigint: true });
-  if (size !== sizeBytes) throw changed(file, sizeBytes, `${size}`);
 }

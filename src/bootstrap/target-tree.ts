@@ -35,8 +35,6 @@ export interface TreeParts {
   readonly repo?: readonly TargetEntry[];
   /** What is in the early preseed, where it has to be listed because it goes into a source file system. */
   readonly preseed?: readonly TargetEntry[];
-  /** Text of the checkout's own manifest. */
-  readonly manifest: string;
   /** The plan's additions, read. */
   readonly additions: readonly TargetEntry[];
 }
@@ -91,7 +89,7 @@ function madeFiles(plan: BootstrapPlan, parts: TreeParts): TargetEntry[] {
     // Where the plan changes nothing it stays the checkout's own file, with its time.
     ...(plan.manifest === parts.manifest
       ? []
-      : [{ ...madeFile("steps/manifest", plan.manifest), mode: fileOf(parts.steps, "manifest", "steps").mode }]),
+      : [{ ...madeFile("steps/manifest", plan.manifest), mode: fileOf(parts.steps, "manifest", "steps").mode }] : []),
     ...parts.additions,
   ];
 }
