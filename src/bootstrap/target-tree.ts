@@ -87,9 +87,9 @@ function madeFiles(plan: BootstrapPlan, parts: TreeParts): TargetEntry[] {
   return [
     madeFile("steps/bootstrap.cfg", plan.configuration),
     // Where the plan changes nothing it stays the checkout's own file, with its time.
-    ...(plan.manifest === parts.manifest
-      ? []
-      : [{ ...madeFile("steps/manifest", plan.manifest), mode: fileOf(parts.steps, "manifest", "steps").mode }] : []),
+    ...(plan.manifestChanged
+      ? [{ ...madeFile("steps/manifest", plan.manifest), mode: fileOf(parts.steps, "manifest", "steps").mode }]
+      : []),
     ...parts.additions,
   ];
 }
