@@ -14,8 +14,8 @@ export interface Limit {
   readonly bound: "at most" | "at least" | "exactly";
   readonly limit: number;
   readonly unit: "bytes" | "entries" | "sector" | "MiB" | "line";
-  /** Undefined where what is not known decides. */
-  readonly ok: boolean | undefined;
+  /** Null where what is not known decides. */
+  readonly ok: boolean | null;
   /** Whether media that break it are not made; else it is a warning, since it is an estimate or the person chose it. */
   readonly stops: boolean;
   readonly because: string;
@@ -45,9 +45,8 @@ export const amountOf = (files: Iterable<{ readonly sizeBytes?: number }>): Amou
   return { bytes, unknown };
 };
 
-/** Not more than `limit`: certain, refuted, or unknown. */
-export const atMost = ({ bytes, unknown }: Amount, limit: number): boolean | undefined =>
-  bytes > limit ? false : unknown > 0 ? undefined : true;
+/** Not more than `limit`: certain, refuted, or null for unknown. */
+export const atMost = ({ bytes, unknown }: Amount, limit: number): boolean | null => (bytes > limit ? false : unknown > 0 ? null : true);
 
 export const bytesLimit = (name: string, amount: Amount, limit: number, stops: boolean, because: string): Limit => ({
   name,

@@ -36,6 +36,8 @@ export interface ImportPlacement {
   readonly after?: string;
   readonly decidedBy: "manifest" | "default" | "fit" | "forced";
   readonly because: string;
+  /** Earlier places, each with the reason why it is not there. */
+  readonly passedOver: readonly string[];
 }
 
 export interface PlacedImport {
@@ -81,7 +83,7 @@ export function placeImport(tree: PlacementTree, options: BootstrapOptions, fact
       });
     const limits = limitsAt(tree, manifest, options, facts, false);
     const because = `line ${own.line} of the tree's own manifest says so`;
-    return { manifest, placement: { line: own.line, decidedBy: "manifest", because }, limits };
+    return { manifest, placement: { line: own.line, decidedBy: "manifest", because, passedOver: [] }, limits };
   }
   if (options.importAfter !== undefined) return forced(tree, options, facts, story);
   return fitted(tree, options, facts, story);
@@ -110,6 +112,7 @@ function forced(tree: PlacementTree, options: BootstrapOptions, facts: Placement
       after: written(line),
       decidedBy: "forced",
       because: "--import-after says so",
+      passedOver: [],
     },
     limits: limitsAt(tree, manifest, options, facts, false),
   };
@@ -134,22 +137,19 @@ function fitted(tree: PlacementTree, options: BootstrapOptions, facts: Placement
   for (const [index, line] of candidates.entries()) {
     const manifest = withImport(tree.manifest, line);
     const limits = limitsAt(tree, manifest, options, facts, true);
-    const broken = limits.find(({ ok }) => ok !== true);
+    const broken = limits.find(({ ok }) => ok === false) ?? limits.find(({ ok }) => ok === null);
     if (broken !== undefined && index < candidates.length - 1) {
-      passedOver.push(`not behind "${written(line)}": ${sentenceOf(broken)}`);
+      const assumed = broken.ok === null ? "; sizes that are not known count as too large" : "";
+      passedOver.push(`not behind "${written(line)}": ${sentenceOf(broken)}${assumed}`);
       continue;
     }
-    const [decidedBy, because] =
+    const fits = broken === undefined ? ", and everything fits" : broken.ok === null ? ", if what is not known fits" : "";
+    const because =
       index === 0
-        ? ([
-            "default",
-            `right behind "${written(line)}", the first kernel that can read a second disk${broken === undefined ? ": everything fits" : ""}`,
-          ] as const)
-        : ([
-            "fit",
-            [`the earliest place ${broken === undefined ? "where everything fits" : "that is left"}`, ...passedOver].join("; "),
-          ] as const);
-    return { manifest, placement: { line: importLine(manifest)!.line, after: written(line), decidedBy, because }, limits };
+        ? `right behind the first kernel that can read a second disk${fits}`
+        : `the ${broken === undefined ? "earliest" : "last"} place${fits}`;
+    const placed = { line: importLine(manifest)!.line, after: written(line), because, passedOver };
+    return { manifest, placement: { ...placed, decidedBy: index === 0 ? "default" : "fit" }, limits };
   }
   throw new Error("no candidate was taken");
 }

@@ -50,6 +50,8 @@ export interface BootstrapPlan {
   readonly late: readonly PlannedFile[];
   /** Fetched by the guest itself, once it has a network. */
   readonly network: readonly PlannedFile[];
+  /** The line of the target's manifest that parts the three; absent where everything is early. */
+  readonly boundary?: { readonly line: number; readonly step: string };
   /** Files of the folder of distfiles that no step names, and whether they are copied too, as the original does. */
   readonly strays: { readonly names: readonly string[]; readonly copied: boolean };
   readonly disks: readonly PlannedDisk[];
@@ -115,6 +117,7 @@ export function planBootstrap(checkout: Checkout, options: BootstrapOptions, fac
     early,
     late,
     network,
+    ...(split.boundary === undefined ? {} : { boundary: split.boundary }),
     strays,
     disks,
     limits,

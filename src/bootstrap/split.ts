@@ -25,6 +25,8 @@ export interface SourceSplit {
   readonly late: readonly PlacedFile[];
   /** Downloaded in the guest. */
   readonly network: readonly PlacedFile[];
+  /** The line of the manifest that parts them; absent where everything is early. */
+  readonly boundary?: { readonly line: number; readonly step: string };
 }
 
 /** The manifest and lists of the main steps, and those of `steps-guix` where they are built too. */
@@ -47,6 +49,7 @@ export function splitSources(tree: SplitSources, options: BootstrapOptions): Sou
   if (options.externalSources && !isKernelBootstrap(options))
     return { early: all.map((file) => ({ ...file, because: "--external-sources: the target holds everything" })), late: [], network: [] };
   const early = new Set(before.flatMap(({ lines }) => lines.map(({ name }) => name)));
+  const parted = boundary && { boundary: { line: boundary.line, step: `${boundary.directive}: ${boundary.name}` } };
   const stop = boundary === undefined ? "the end of the manifest" : `line ${boundary.line}, "${boundary.directive}: ${boundary.name}"`;
   const first = firstBuilds([...manifest.lines.filter(isBuild)], tree);
   const built = (file: Distfile): string => {
@@ -60,6 +63,7 @@ export function splitSources(tree: SplitSources, options: BootstrapOptions): Sou
     early: all.filter(({ name }) => early.has(name)).map((file) => ({ ...file, because: `${built(file)}, before ${stop}` })),
     late: onDisk.map((file) => ({ ...file, because: `${built(file)}, behind ${stop}` })),
     network: fetched.map((file) => ({ ...file, because: `${built(file)}, behind ${stop}, where the guest can download` })),
+    ...parted,
   };
 }
 
