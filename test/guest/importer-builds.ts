@@ -54,8 +54,10 @@ const TRIVIAL = "int main(void) { return 0; }\n";
 export class Workshop {
   readonly folder = mkdtempSync(join(tmpdir(), "hiperiso-test-"));
 
-  importers(): readonly Build[] {
-    return Object.entries(RECIPES).map(([name, { needs, steps }], index) => ({
+  /** Of all builds, or of those named. */
+  importers(...names: readonly string[]): readonly Build[] {
+    const wanted = Object.entries(RECIPES).filter(([name]) => names.length === 0 || names.includes(name));
+    return wanted.map(([name, { needs, steps }], index) => ({
       name,
       needs,
       program: this.#build(`importer-${index}`, IMPORTER_SOURCE, steps),
