@@ -18,6 +18,8 @@ import type { Distfile } from "./source-list.ts";
 
 export interface FetchOptions extends HttpOptions {
   readonly mirrors: readonly Mirror[];
+  /** Another folder of distfiles on this computer, tried before all mirrors. */
+  readonly cache?: string | undefined;
   /** Numbers from 0 to below 1 that shuffle the mirrors for each file; without it they are tried as given. */
   readonly random?: (() => number) | undefined;
   /** Files at a time. */
@@ -111,7 +113,7 @@ export async function fetchDistfiles(
 }
 
 const damagedText = ({ name, sha256, found }: DistfileFinding): string =>
-  `${name} is damaged and is fetched again: wanted ${sha256}, found ${found}`;
+  `${name} is not the file that is wanted and is fetched again: wanted ${sha256}, found ${found}`;
 
 /** One error for all that is missing; undefined where nothing is. */
 export function missingDistfiles({ folder, failed }: Pick<FetchSummary, "folder" | "failed">): HiperisoError | undefined {
@@ -195,7 +197,9 @@ class Fetching {
       step,
     });
     const failed: FailedPlace[] = [];
-    const places = placesOf(distfile, this.#options.mirrors, this.#options.random);
+    const { cache, mirrors, random } = this.#options;
+    const near: readonly Place[] = cache === undefined ? [] : [{ kind: "folder", folder: cache }];
+    const places = [...near, ...placesOf(distfile, mirrors, random)];
     // Killed between the last byte and the name.
     const isWhole = download.partial.sizeBytes > 0 && download.partial.sum() === sha256;
     for (const place of isWhole ? [undefined] : places) {

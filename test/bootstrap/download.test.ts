@@ -154,7 +154,7 @@ describe("a file", () => {
     expectWhole(summary);
     expect(summary.fetched[0]?.replaced).toBe(true);
     expect(watch.lines[1]).toBe(
-      `warning: a-1.0.tar.gz is damaged and is fetched again: wanted ${sha256(FILE)}, found ${sha256(Buffer.from("precious"))}`,
+      `warning: a-1.0.tar.gz is not the file that is wanted and is fetched again: wanted ${sha256(FILE)}, found ${sha256(Buffer.from("precious"))}`,
     );
     expect(readFileSync(join(root, "elsewhere"), "utf8")).toBe("precious");
   });
