@@ -184,6 +184,7 @@ const BACKSLASH = 0x5c;
 
 /** An entry as it stands in a container. Its name is what somebody wrote there: `payloadNameProblem` first, `printableBytes` to show it. */
 export interface PayloadEntry {
+  readonly head: PayloadHead;
   /** From 0. */
   readonly index: number;
   readonly nameBytes: Uint8Array;
@@ -235,7 +236,7 @@ export interface ByteFeed {
  * The entries in their order, each as soon as its name was read. Between two of them the caller may take from `feed` up to
  * `sizeBytes` bytes: they are the file's. What it leaves is skipped. When all was read, `feed` stands behind the last file.
  *
- * Never more than one name in memory, whatever the container claims. Throws HiperisoError with `where@offset` where there is no container, and
+ * Never more than one name in memory, whatever the container claims. Throws PayloadDamage with `where@offset` where there is no container, and
  * where one ends before it has held what it promised. Names are not judged here.
  */
 export async function* decodePayload(feed: ByteFeed, where: string): AsyncGenerator<PayloadEntry, PayloadHead, undefined> {
@@ -261,7 +262,7 @@ export async function* decodePayload(feed: ByteFeed, where: string): AsyncGenera
     if (nameBytes.length < Number(nameLength))
       throw damaged(where, feed.offset, `${ordinal}: its name of ${nameLength} bytes`, endAfter(feed.offset));
     const dataOffset = feed.offset;
-    yield { index, nameBytes, headerOffset, dataOffset, sizeBytes };
+    yield { head, index, nameBytes, headerOffset, dataOffset, sizeBytes };
     const left = dataOffset + sizeBytes - feed.offset;
     if (left < 0n) throw new RangeError("more was taken of the container than the entry holds");
     if ((await feed.skip(left)) < left) {
@@ -281,8 +282,11 @@ const field = (header: Uint8Array, at: number, width: PayloadWidth): bigint =>
 
 const endAfter = (offset: bigint): string => `the end of the container, after ${offset} bytes`;
 
-const damaged = (where: string, offset: bigint, expected: string, found: string): HiperisoError =>
-  new HiperisoError({ what: "read the payload container", where: `${where}@${offset}`, expected, found });
+const damaged = (where: string, offset: bigint, expected: string, found: string): PayloadDamage =>
+  new PayloadDamage({ what: "read the payload container", where: `${where}@${offset}`, expected, found });
+
+/** The bytes are no container, or not all of one. A medium that cannot be read is another error. */
+export class PayloadDamage extends HiperisoError {}
 
 /** A feed of what arrives in pieces of any size: a pipe, a download. Holds one piece, and what is asked for at once. */
 export function streamFeed(chunks: AsyncIterable<Uint8Array>): ByteFeed {

@@ -3,9 +3,9 @@
  * its own sources. Then the bytes go to a temporary name beside the container's, which is given its own when they are on the medium.
  */
 import { randomBytes } from "node:crypto";
-import type { BigIntStats } from "node:fs";
-import { constants, type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync } from "node:fs";
+import { type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../../contract/error.ts";
 import type { Job } from "../../contract/job.ts";
 import {
@@ -18,7 +18,7 @@ import {
   type PlacedFile,
 } from "../../formats/lbpayld1.ts";
 import { syncDirectory } from "../../host/atomic-file.ts";
-import { PieceWriter } from "./piece-writer.ts";
+import { PieceWriter, Turns } from "./pieces.ts";
 import { spaceHint } from "./space-hint.ts";
 
 /** One file of a container: the name that it has there, and where its bytes are. */
@@ -61,18 +61,20 @@ export async function createPayload(
   job: Job,
 ): Promise<PayloadSummary> {
   const inspected: Inspected[] = [];
+  const paths = new Map<string, string>();
   for (const source of entries) {
     job.signal.throwIfAborted();
+    if ("file" in source.from) refuseSecond(paths, source.name, source.from.file);
     inspected.push(await inspect(source));
   }
   const layout = layoutOf(inspected, options);
   const target = await targetOf(out, inspected);
-  const temporary = join(dirname(target), `.${basename(target).slice(0, 200)}.${randomBytes(4).toString("hex")}.tmp`);
+  const temporary = join(dirname(target), `.payload-${randomBytes(4).toString("hex")}.tmp`);
   const step = job.progress.begin(`write ${out}`, layout.sizeBytes);
   try {
     const file = await openOutput(temporary, out);
     try {
-      await writeContainer(file, layout, out, job, (bytes) => step.advance(bytes));
+      await writeContainer(file, layout, out, new Turns(job.signal, (bytes) => step.advance(bytes)));
       if (options.sync !== false) await file.sync();
     } finally {
       await file.close();
@@ -89,6 +91,21 @@ export async function createPayload(
   if (options.sync !== false) await syncDirectory(dirname(target));
   const { width, endOffset, sizeBytes } = layout;
   return { path: out, width, entryCount: layout.entries.length, endOffset, sizeBytes };
+}
+
+/** `layoutOf` refuses names that are there twice as well, but does not know the files. */
+function refuseSecond(paths: Map<string, string>, name: string, path: string): void {
+  const first = paths.get(name);
+  paths.set(name, path);
+  if (first === undefined) return;
+  throw new HiperisoError({
+    what: "make a payload container",
+    where: path,
+    expected: `"${name}" once: a container has no folders`,
+    found: `it a second time, after ${first}`,
+    hint: "Leave one of them out, or give it another name in a list (--list).",
+    kind: "usage",
+  });
 }
 
 async function inspect({ name, from }: PayloadSource): Promise<Inspected> {
@@ -166,30 +183,28 @@ async function writeContainer(
   file: FileHandle,
   { width, entries, endOffset, sizeBytes }: PayloadLayout<Inspected>,
   out: string,
-  job: Job,
-  advance: (bytes: number) => void,
+  turns: Turns,
 ): Promise<void> {
-  const writer = new PieceWriter(file, job.signal, advance, (error) => writeFailed(out, error));
-  try {
-    await writer.add(encodePayloadHead(BigInt(entries.length), width));
-    for (const entry of entries) {
-      await writer.add(encodePayloadEntry(entry, width));
-      const { from } = entry.file;
-      if ("bytes" in from) await writer.add(from.bytes);
-      else await copyInto(writer, entry, from);
-    }
-    await writer.add(new Uint8Array(Number(sizeBytes - endOffset)));
-    await writer.flush();
-  } finally {
-    await writer.settle();
+  const writer = new PieceWriter(turns);
+  writer.begin(file.fd);
+  await writer.add(encodePayloadHead(BigInt(entries.length), width));
+  for (const entry of entries) {
+    await writer.add(encodePayloadEntry(entry, width));
+    const { from } = entry.file;
+    if ("bytes" in from) await writer.add(from.bytes);
+    else await addSource(writer, entry, from, out);
   }
+  await writer.add(new Uint8Array(Number(sizeBytes - endOffset)));
+  writer.flush();
+  await turns.give();
 }
 
-/** All bytes of one source, read straight into what will be written. */
-async function copyInto(
+/** All bytes of one source, which has to be what it was when it was looked at. */
+async function addSource(
   writer: PieceWriter,
   { name, sizeBytes }: PlacedFile,
-  { file: path, stat: before }: { file: string; stat: BigIntStats },
+  { file: path, stat: before }: { readonly file: string; readonly stat: BigIntStats },
+  out: string,
 ): Promise<void> {
   const what = "put a file into the payload container";
   const changed = (found: string) =>
@@ -200,24 +215,22 @@ async function copyInto(
       found,
       hint: "Wait until nothing writes to it any more, then start again.",
     });
+  let fd: number | undefined;
   try {
     // O_NONBLOCK: a pipe that took the file's place would wait for a writer.
-    await using source = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    for (let left = sizeBytes; left > 0n; ) {
-      const room = await writer.room();
-      const { bytesRead } = await source.read(room, 0, left < BigInt(room.length) ? Number(left) : room.length);
-      if (bytesRead === 0) throw changed(`${sizeBytes - left}`);
-      writer.filled(bytesRead);
-      left -= BigInt(bytesRead);
-    }
-    const after = await source.stat({ bigint: true });
-    if (after.size !== sizeBytes) throw changed(`${after.size}`);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const read = await writer.addFrom(fd, sizeBytes);
+    const after = fstatSync(fd, { bigint: true });
+    if (read !== sizeBytes || after.size !== sizeBytes) throw changed(`${read < sizeBytes ? read : after.size}`);
     if (after.mtimeNs !== before.mtimeNs || after.ino !== before.ino || after.dev !== before.dev) {
       throw changed("other bytes: it was written to or replaced while it was read");
     }
   } catch (cause) {
     if (cause instanceof HiperisoError || isAbort(cause)) throw cause;
+    if ((cause as NodeJS.ErrnoException).syscall === "write") throw writeFailed(out, cause);
     throw new HiperisoError({ what, where: path, found: reasonOf(cause), hint: `It would be "${name}" in the container.`, cause });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
