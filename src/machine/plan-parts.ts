@@ -47,6 +47,8 @@ export interface MachineParts extends AcceleratorWish {
   /** Undefined: `pc` where a disk is IDE, which q35 does not have; otherwise q35. */
   readonly machine: MachineType | undefined;
   readonly splitIrqchip: boolean;
+  /** For a guest that speaks through the BIOS alone: SeaBIOS repeats on the serial line what is written to the text screen. */
+  readonly serialScreen: boolean;
   readonly firmware: Firmware;
   readonly memoryMb: number;
   readonly processors: number;
@@ -66,6 +68,7 @@ export const standardParts: MachineParts = {
   disks: [],
   machine: undefined,
   splitIrqchip: false,
+  serialScreen: false,
   firmware: "bios",
   memoryMb: 1024,
   processors: 1,
@@ -101,7 +104,7 @@ export function planParts(parts: MachineParts, host: HostToBootOn): MachinePlan 
   const { processor } = parts;
   return {
     qemu: host.qemu,
-    machine: { ...machineOf(parts), smm, splitIrqchip: parts.splitIrqchip },
+    machine: { ...machineOf(parts), smm, splitIrqchip: parts.splitIrqchip, serialScreen: parts.serialScreen },
     accelerator,
     processor:
       processor === undefined

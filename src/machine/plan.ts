@@ -50,6 +50,8 @@ export interface MachinePlan {
     readonly smm: boolean;
     /** The local interrupt controllers in the kernel, the others in QEMU. */
     readonly splitIrqchip: boolean;
+    /** The BIOS writes its text screen to the serial line too, as QEMU's -nographic has it. */
+    readonly serialScreen: boolean;
   };
   readonly accelerator: Choice & { readonly use: AcceleratorName };
   readonly processor: Choice & { readonly model: string; readonly count: number };
@@ -127,6 +129,7 @@ export function planMachine(request: BootRequest, image: ImageToBoot, host: Host
       type: "q35",
       smm,
       splitIrqchip: false,
+      serialScreen: false,
       because: smm
         ? "this firmware keeps its variables behind SMM and hangs without a word where there is none"
         : "the standard PC with PCI Express",

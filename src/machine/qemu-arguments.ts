@@ -36,7 +36,7 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
 function machineArguments({ machine, accelerator, processor, memoryMb, firmware }: MachinePlan): readonly string[] {
   const secureFlash = firmware.interface === "uefi" && machine.smm ? ["-global", "driver=cfi.pflash01,property=secure,value=on"] : [];
   return [
-    ...["-machine", `${machine.type},smm=${machine.smm ? "on" : "off"}${machine.splitIrqchip ? ",kernel-irqchip=split" : ""}`],
+    ...["-machine", machineOption(machine)],
     ...["-accel", accelerator.use],
     ...["-cpu", processor.model],
     ...["-smp", String(processor.count)],
@@ -44,6 +44,12 @@ function machineArguments({ machine, accelerator, processor, memoryMb, firmware 
     ...secureFlash,
   ];
 }
+
+/** `graphics=off` takes no display away; it tells SeaBIOS to use the serial line as well. */
+const machineOption = ({ type, smm, splitIrqchip, serialScreen }: MachinePlan["machine"]): string =>
+  [type, `smm=${smm ? "on" : "off"}`, ...(splitIrqchip ? ["kernel-irqchip=split"] : []), ...(serialScreen ? ["graphics=off"] : [])].join(
+    ",",
+  );
 
 function firmwareArguments({ firmware }: MachinePlan, places: BootPlaces): readonly string[] {
   if (firmware.interface === "bios") {

@@ -116,13 +116,20 @@ test("what the original of a bootstrap asks of its machine", () => {
   const args = argumentsOf({
     disks: disks("ide", "ide"),
     splitIrqchip: true,
+    serialScreen: true,
     processor: "qemu64",
     processors: 2,
     memoryMb: 4096,
     network: { mode: "user", card: "e1000", ipv6: false },
     stopOnReset: true,
   });
-  const words = ["pc,smm=off,kernel-irqchip=split", "qemu64", "4096M", "user,id=net0,restrict=off,ipv6=off", "e1000,netdev=net0,romfile="];
+  const words = [
+    "pc,smm=off,kernel-irqchip=split,graphics=off",
+    "qemu64",
+    "4096M",
+    "user,id=net0,restrict=off,ipv6=off",
+    "e1000,netdev=net0,romfile=",
+  ];
   expect(args).toEqual(expect.arrayContaining(words));
   expect(args[args.indexOf("-action") + 1]).toBe("reboot=shutdown,shutdown=pause,panic=pause");
   expect(args[args.indexOf("-sandbox") + 1]).toMatch(/^on,/);
