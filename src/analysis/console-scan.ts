@@ -102,6 +102,8 @@ class BootRecord implements Boot {
   promptLine = 0;
   hasClock = false;
   clock: number | null = null;
+  /** A program that says its last words in any case has failed. */
+  goalDenied = false;
   /** Marks that begin something and were seen, each with its line: an unfinished one comes again. */
   readonly begun = new Map<string, number>();
   /** Kernel messages with their time, those that the sieve let through first. */
@@ -357,7 +359,8 @@ export class ConsoleScan {
   }
 
   #seekGoal(text: string, line: SievedLine): void {
-    if (this.#goalLine === null && matchesGoal(this.#options.goal, text)) this.#reachGoal(line, text, text.length);
+    if (this.#goalLine === null && !this.#boot.goalDenied && matchesGoal(this.#options.goal, text))
+      this.#reachGoal(line, text, text.length);
   }
 
   #reachGoal(line: SievedLine, text: string, length: number): void {
@@ -421,6 +424,7 @@ export class ConsoleScan {
       count: 1,
     };
     boot.findings.push(finding);
+    if (rule.denies === true) boot.goalDenied = true;
     this.#contextFor.push(finding);
     if (reader !== undefined) this.#reader = { reader, finding };
     this.#options.onEvent?.({ type: "finding", seen: finding });

@@ -111,7 +111,7 @@ function reportOf({ report, rule }: SeenFinding): ToldFinding["report"] {
 export const filled = (sentence: string, values: Readonly<Record<string, string>>): string =>
   sentence
     .replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "")
-    .replace(/ \((?:exit code|error)? ?\)/g, "")
+    .replace(/ \((?:exit code|exit status|error)? ?\)/g, "")
     .replace(/ +([.,:;])(?= |$)/g, "$1")
     .replace(/:\.$/, ".")
     .replace(/: ?$/, ".")

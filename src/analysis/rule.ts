@@ -42,6 +42,8 @@ export interface Rule {
   readonly except?: RegExp;
   /** With this line the goal is out of reach, whatever follows in this boot. */
   readonly ends?: boolean;
+  /** A goal that shows itself behind it, in the same boot, is none: what prints it says its last words whether it failed or not. */
+  readonly denies?: boolean;
   /** Stands at a line's end without a newline: seen before the line is finished. All other rules want whole lines. */
   readonly prompt?: boolean;
   /** The program waits here. Says nothing unless it is the last thing that the boot did. */

@@ -1,5 +1,6 @@
 import type { Rule } from "./rule.ts";
 import { BOOT_LOADER_RULES } from "./rules/boot-loaders.ts";
+import { BOOTSTRAP_RULES } from "./rules/bootstrap.ts";
 import { FIRMWARE_RULES } from "./rules/firmware.ts";
 import { EMERGENCY_RULES, INIT_RULES, INITRAMFS_RULES } from "./rules/init.ts";
 import { KERNEL_RULES } from "./rules/kernel.ts";
@@ -14,4 +15,5 @@ export const RULES: readonly Rule[] = [
   ...INITRAMFS_RULES,
   ...EMERGENCY_RULES,
   ...INIT_RULES,
+  ...BOOTSTRAP_RULES,
 ];

@@ -65,5 +65,7 @@ export const FINDING_KINDS = [
   "qemu_error",
   "hang",
   "reset_loop",
+  /** Ours, behind the contract's: a step of a build failed. */
+  "build_failed",
 ] as const;
 export type FindingKind = (typeof FINDING_KINDS)[number];
