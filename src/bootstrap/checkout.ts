@@ -1,4 +1,5 @@
 /** A checkout of the bootstrap's tree on this computer: its manifest, its lists of sources, and which files it has. Nothing in it is ever changed. */
+import { type Dirent, readdirSync, type Stats, statSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
@@ -71,12 +72,12 @@ export async function readCheckout(root: string, job: Job): Promise<Checkout> {
       kind: "usage",
     });
   }
-  const [steps, guix, bootSector, modules, ...listed] = await Promise.all([
+  const files = ["seed", BOOTSTRAP_STEPS, GUIX_STEPS].flatMap((folder) => listTree(root, folder, job));
+  const [steps, guix, bootSector, modules] = await Promise.all([
     readSteps(root, BOOTSTRAP_STEPS),
     isFolder(join(root, GUIX_STEPS)).then((there) => (there ? readSteps(root, GUIX_STEPS) : undefined)),
     readBootSector(root),
     missingSubmodules(root),
-    ...["seed", BOOTSTRAP_STEPS, GUIX_STEPS].map((folder) => listTree(root, folder, job)),
   ]);
   job.signal.throwIfAborted();
   return {
@@ -84,7 +85,7 @@ export async function readCheckout(root: string, job: Job): Promise<Checkout> {
     manifest: steps.manifest,
     sources: steps.sources,
     ...(guix === undefined ? {} : { guix }),
-    files: listed.flat().sort((a, b) => (a.path < b.path ? -1 : 1)),
+    files: files.sort((a, b) => (a.path < b.path ? -1 : 1)),
     ...(bootSector === undefined ? {} : { bootSector }),
     missingSubmodules: modules,
     warnings: [...steps.warnings, ...(guix?.warnings ?? [])],
@@ -136,41 +137,43 @@ async function readBootSector(root: string): Promise<Checkout["bootSector"]> {
   return { stage1: first, stage2: second };
 }
 
-/** Every file and folder at or below `folder`; nothing where it is not there. */
-async function listTree(root: string, folder: string, job: Job, depth = 0): Promise<TreeFile[]> {
+/**
+ * Every file and folder at or below `folder`; nothing where it is not there. In one go: asking for each of two thousand files by way of the
+ * event loop takes several times as long as the plan itself.
+ */
+function listTree(root: string, folder: string, job: Job, depth = 0): TreeFile[] {
   job.signal.throwIfAborted();
-  if (depth > DEPTH_MAX)
-    throw new HiperisoError({
-      what: "read the checkout",
-      where: folder,
-      expected: `folders at most ${DEPTH_MAX} deep`,
-      found: "a deeper one",
-      hint: "Does a symbolic link lead back up?",
-      kind: "usage",
-    });
-  if (depth === 0 && !(await isFolder(join(root, folder)))) return [];
-  const entries = await readdir(join(root, folder), { withFileTypes: true });
-  const below = await Promise.all(
-    entries.map(async (entry): Promise<TreeFile[]> => {
+  const refused = (where: string, expected: string, found: string, hint?: string): HiperisoError =>
+    new HiperisoError({ what: "read the checkout", where, expected, found, kind: "usage", ...(hint === undefined ? {} : { hint }) });
+  if (depth > DEPTH_MAX) throw refused(folder, `folders at most ${DEPTH_MAX} deep`, "a deeper one", "Does a symbolic link lead back up?");
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(join(root, folder), { withFileTypes: true });
+  } catch (error) {
+    if (depth === 0 && (error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw refused(folder, "a folder that can be read", reasonOf(error));
+  }
+  return [
+    { path: folder, kind: "directory", sizeBytes: 0 },
+    ...entries.flatMap((entry): TreeFile[] => {
       const path = `${folder}/${entry.name}`;
       if (entry.isDirectory()) return listTree(root, path, job, depth + 1);
-      const found = await stat(join(root, path)).catch((error: unknown) => {
-        const hint = entry.isSymbolicLink() ? "It is a symbolic link to something that is not there." : undefined;
-        throw new HiperisoError({ what: "read the checkout", where: path, found: reasonOf(error), kind: "usage", ...(hint && { hint }) });
-      });
+      const found = foundAt(join(root, path));
+      if (typeof found === "string")
+        throw refused(path, "a file", found, entry.isSymbolicLink() ? "It is a symbolic link; does it lead somewhere?" : undefined);
       if (found.isDirectory()) return listTree(root, path, job, depth + 1);
-      if (!found.isFile())
-        throw new HiperisoError({
-          what: "read the checkout",
-          where: path,
-          expected: "files and folders",
-          found: "something else",
-          kind: "usage",
-        });
+      if (!found.isFile()) throw refused(path, "files and folders", "something else");
       return [{ path, kind: "file", sizeBytes: found.size }];
     }),
-  );
-  return [{ path: folder, kind: "directory", sizeBytes: 0 }, ...below.flat()];
+  ];
+}
+
+function foundAt(path: string): Stats | string {
+  try {
+    return statSync(path);
+  } catch (error) {
+    return reasonOf(error);
+  }
 }
 
 /** Submodules that git knows of and has not brought: their folders are empty. Below stage0-posix too, but no deeper, where nothing is needed. */

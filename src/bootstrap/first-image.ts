@@ -1,7 +1,7 @@
 /** What the first image of a kernel bootstrap comes to, counted from sizes alone: entries, bytes of files, bytes of the image. */
-import { encodeSrcfsCommand, encodeSrcLine, type SrcfsCommand } from "../formats/srcfs.ts";
+import { encodeSrcfsCommand, encodeSrcLine, SRCFS_NAME_BYTES_MAX, type SrcfsCommand } from "../formats/srcfs.ts";
 import { type Checkout, STAGE0, type TreeFile } from "./checkout.ts";
-import { type Amount, known, plus } from "./limits.ts";
+import { type Amount, SRCFS_SIZE_MAX } from "./limits.ts";
 
 const SECTOR_BYTES = 512;
 const MIB = 1024 * 1024;
@@ -75,25 +75,34 @@ export function firstImageEntries(
 
 /** `srcfsSector`: where the source file system begins. */
 export function measureFirstImage(entries: readonly ImageEntry[], srcfsSector: number): FirstImage {
-  const lineBytes = (path: string, sizeBytes: number): number => encodeSrcLine(path, BigInt(sizeBytes)).length;
-  const encoder = new TextEncoder();
-  let [bytes, lines, unknown, file, name] = [0, lineBytes("", 0), 0, 0, 0];
+  let [bytes, lines, unknown, file, name] = [0, encodeSrcLine("", 0n).length, 0, 0, 0];
   for (const { path, sizeBytes } of entries) {
     bytes += sizeBytes ?? 0;
     unknown += sizeBytes === undefined ? 1 : 0;
     lines += lineBytes(path, sizeBytes ?? 0);
     file = Math.max(file, sizeBytes ?? 0);
-    name = Math.max(name, encoder.encode(path).length);
+    name = Math.max(name, nameBytes(path));
   }
   const kickOff = KICK_OFF.reduce((sum, command) => sum + encodeSrcfsCommand(command).length, 0);
   const total = srcfsSector * SECTOR_BYTES + lines + kickOff + bytes;
-  const files = { bytes, unknown };
   return {
     entries,
     slots: entries.length + 1 + KICK_OFF_SLOTS,
-    files,
+    files: { bytes, unknown },
     // Up to the next MiB, and a whole one more where it ends at one.
-    image: plus(known((Math.floor(total / MIB) + 1) * MIB), { bytes: 0, unknown }),
+    image: { bytes: (Math.floor(total / MIB) + 1) * MIB, unknown },
     longest: { file, name },
   };
+}
+
+/** Names of plain letters need no encoder: there are thousands of them. */
+const PLAIN = /^[\x20-\x7e]*$/;
+const UTF8 = new TextEncoder();
+const nameBytes = (path: string): number => (PLAIN.test(path) ? path.length : UTF8.encode(path).length);
+
+/** `src SIZE ./PATH` and its newline. Throws (`usage`) on a name with a newline in it, which the format cannot carry. */
+function lineBytes(path: string, sizeBytes: number): number {
+  const length = nameBytes(path);
+  if (PLAIN.test(path) || length > SRCFS_NAME_BYTES_MAX || sizeBytes > SRCFS_SIZE_MAX) return 8 + String(sizeBytes).length + length;
+  return encodeSrcLine(path, BigInt(sizeBytes)).length;
 }

@@ -124,7 +124,8 @@ function wordsOf(text: string, at: At): readonly Word[] {
     column += word.length + 1;
   }
   if (words.length === 0 && code !== "") throw bad(at(1), "an empty line", "one of blanks", "The guest reads an empty word there.");
-  const long = words.find((word) => UTF8.encode(word.text).length > WORD_BYTES_MAX);
+  // A UTF-16 unit takes three bytes at most: short words need no counting.
+  const long = words.find(({ text: word }) => word.length * 3 > WORD_BYTES_MAX && UTF8.encode(word).length > WORD_BYTES_MAX);
   if (long !== undefined)
     throw bad(
       at(long.column),
