@@ -4,7 +4,10 @@
  */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { isIP, type Socket } from "node:net";
+import { connect as tlsConnect } from "node:tls";
 import { reasonOf } from "../contract/error.ts";
+import type { ProxyChoice } from "../host/proxy.ts";
 import { urlText } from "./mirror-list.ts";
 
 /**
@@ -35,6 +38,7 @@ export interface HttpOptions {
   /** Requests that one host has open at a time. */
   readonly perHost: number;
   readonly userAgent: string;
+  readonly proxy?: ProxyChoice | undefined;
 }
 
 export interface RangeRequest {
@@ -101,16 +105,12 @@ export class HttpClient implements AsyncDisposable {
     const watch = new Watch(this.#options.patience, signal);
     let request: ClientRequest | undefined;
     try {
-      request = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
-        agent: url.protocol === "https:" ? this.#https : this.#http,
-        signal: watch.signal,
-        headers: {
-          accept: "*/*",
-          "accept-encoding": "identity",
-          "user-agent": this.#options.userAgent,
-          ...(range === undefined ? {} : { range: `bytes=${range.from}-` }),
-          ...(range?.ifRange === undefined ? {} : { "if-range": range.ifRange }),
-        },
+      request = await this.#request(url, watch.signal, {
+        accept: "*/*",
+        "accept-encoding": "identity",
+        "user-agent": this.#options.userAgent,
+        ...(range === undefined ? {} : { range: `bytes=${range.from}-` }),
+        ...(range?.ifRange === undefined ? {} : { "if-range": range.ifRange }),
       });
       const message = await answerOf(request);
       const arrivals = new Arrivals(message);
@@ -136,6 +136,28 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
+  async #request(url: URL, signal: AbortSignal, headers: Readonly<Record<string, string>>): Promise<ClientRequest> {
+    const proxy = this.#options.proxy?.(url);
+    if (url.protocol === "https:") {
+      if (proxy === undefined) return httpsRequest(url, { agent: this.#https, signal, headers });
+      const socket = await tunnel(proxy, url, signal);
+      // An address has no name that TLS could ask for (RFC 6066, 3).
+      const name = url.hostname.replace(/^\[|\]$/g, "");
+      const secure = tlsConnect({ socket, host: name, ...(isIP(name) === 0 ? { servername: name } : {}) });
+      // With any agent it would make a connection of its own.
+      return httpsRequest(url, { createConnection: () => secure, signal, headers });
+    }
+    if (proxy === undefined) return httpRequest(url, { agent: this.#http, signal, headers });
+    const { href } = withoutLogin(url);
+    const more = { host: url.host, ...login("authorization", url), ...login("proxy-authorization", proxy) };
+    return httpRequest(withoutLogin(proxy), {
+      agent: this.#http,
+      signal,
+      path: href.replace(/#.*$/s, ""),
+      headers: { ...headers, ...more },
+    });
+  }
+
   async #turnAt(host: string, signal: AbortSignal): Promise<() => void> {
     const turns = this.#turns.get(host) ?? { active: 0, waiting: [] };
     this.#turns.set(host, turns);
@@ -151,6 +173,34 @@ export class HttpClient implements AsyncDisposable {
       else next();
     };
   }
+}
+
+/** A connection through the proxy to where `url` is (RFC 9110, 9.3.6). */
+function tunnel(proxy: URL, url: URL, signal: AbortSignal): Promise<Socket> {
+  const authority = `${url.hostname}:${url.port === "" ? 443 : url.port}`;
+  return new Promise((resolve, reject) => {
+    const headers = { host: authority, ...login("proxy-authorization", proxy) };
+    const request = httpRequest(withoutLogin(proxy), { method: "CONNECT", path: authority, agent: false, signal, headers });
+    request.once("connect", ({ statusCode, statusMessage }: IncomingMessage, socket: Socket) => {
+      if (statusCode === 200) return resolve(socket);
+      socket.destroy();
+      reject(new PlaceProblem("unreachable", `the proxy ${proxy.host} answers ${statusCode} ${statusMessage}`));
+    });
+    request.on("error", (error) => reject(new PlaceProblem("unreachable", `the proxy ${proxy.host}: ${networkReason(error)}`)));
+    request.end();
+  });
+}
+
+function withoutLogin(url: URL): URL {
+  const copy = new URL(url);
+  [copy.username, copy.password] = ["", ""];
+  return copy;
+}
+
+function login(header: string, { username, password }: URL): Record<string, string> {
+  if (username === "" && password === "") return {};
+  const text = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { [header]: `Basic ${Buffer.from(text).toString("base64")}` };
 }
 
 function handedOn(waiting: (() => void)[], signal: AbortSignal): Promise<void> {

@@ -9,6 +9,7 @@ import { MIRROR_SUMS, writeMirrorSums } from "../bootstrap/mirror-sums.ts";
 import { readSourceSet, SOURCE_SETS, type SourceSet, type SourceSetName } from "../bootstrap/source-sets.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
+import { proxyChoice } from "../host/proxy.ts";
 import type { Cli } from "./cli.ts";
 import { examplesText, programVersion } from "./program.ts";
 
@@ -66,7 +67,7 @@ interface FetchValues {
   readonly timeout: string;
 }
 
-function fetchOptions(values: FetchValues): FetchOptions {
+function fetchOptions(values: FetchValues, { env }: Cli): FetchOptions {
   const { perHost, bytesMax, patience } = FETCH_DEFAULTS;
   const windowMs = whole("--timeout", values.timeout, 1, 3600) * 1000;
   return {
@@ -77,6 +78,7 @@ function fetchOptions(values: FetchValues): FetchOptions {
     bytesMax,
     patience: { windowMs, bytesMin: Math.ceil((patience.bytesMin * windowMs) / patience.windowMs) },
     // Servers that give pages to browsers and files to curl look for that word.
+    proxy: proxyChoice(env),
     userAgent: `hiperiso/${programVersion()} (like curl/7.88.1)`,
   };
 }
@@ -115,7 +117,7 @@ function fetch(cli: Cli) {
       ]),
     )
     .action(async (values) => {
-      const options = fetchOptions(values);
+      const options = fetchOptions(values, cli);
       const { distfiles } = await setOf(values, cli);
       const summary = await fetchDistfiles(folderOf(values), distfiles, options, cli.job);
       if (values.json === true) cli.json(summaryJson(summary));
@@ -193,7 +195,7 @@ function mirror(cli: Cli) {
       const port = whole("--port", values.port, 0, 65_535);
       const folder = resolve(to);
       const cache = folderOf(values);
-      const options = { ...fetchOptions(values), ...(cache === folder ? {} : { cache }) };
+      const options = { ...fetchOptions(values, cli), ...(cache === folder ? {} : { cache }) };
       const { distfiles } = await setOf(values, cli);
       const summary = await fetchDistfiles(folder, distfiles, options, cli.job);
       const failed = new Set(summary.failed.map(({ name }) => name));
