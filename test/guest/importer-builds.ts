@@ -64,6 +64,17 @@ export class Workshop {
     }));
   }
 
+  /** Without a shared library, for a guest that has none: by tcc for 32 bits, as the bootstrap builds it, or by gcc for 64. */
+  staticImporter(bits: 32 | 64): Build {
+    const { needs, steps } = RECIPES[bits === 32 ? "tcc, 32 bits" : "gcc, 64 bits"]!;
+    const linking = steps.map((step, index): Step => (index === steps.length - 1 ? [...step, "-static"] : step));
+    return {
+      name: `static, ${bits} bits`,
+      needs: `${needs}, and static C libraries`,
+      program: this.#build(`static-${bits}`, IMPORTER_SOURCE, linking),
+    };
+  }
+
   harnesses(): readonly Build[] {
     return Object.entries(HARNESSES).map(([name, step]) => ({
       name,
