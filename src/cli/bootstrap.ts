@@ -5,13 +5,18 @@ import { readPlanFacts } from "../bootstrap/plan-facts.ts";
 import { planText } from "../bootstrap/plan-text.ts";
 import { EXIT } from "../contract/error.ts";
 import { askedOf, bootstrapCommand } from "./bootstrap-options.ts";
+import { compareCommand, prepareCommand } from "./bootstrap-prepare.ts";
+import { sourcesCommand } from "./bootstrap-sources.ts";
 import type { Cli } from "./cli.ts";
 import { examplesText } from "./program.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
   return new Command("bootstrap")
     .description("Make media that build a whole system from a few hundred bytes of readable code, and boot them.")
-    .addCommand(plan(cli));
+    .addCommand(plan(cli))
+    .addCommand(sourcesCommand(cli))
+    .addCommand(prepareCommand(cli))
+    .addCommand(compareCommand(cli));
 }
 
 function plan(cli: Cli) {

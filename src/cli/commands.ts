@@ -10,5 +10,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "rules", summary: "list and show the rules of the analyser, test your own", load: () => import("./rules.ts") },
   { name: "config", summary: "check a hiperiso.json", load: () => import("./config.ts") },
   { name: "doctor", summary: "say what this computer has and lacks for hiperiso", load: () => import("./doctor.ts") },
+  { name: "bootstrap", summary: "make media for live-bootstrap and boot them", load: () => import("./bootstrap.ts") },
+  { name: "payload", summary: "make, list, extract and check payload disks", load: () => import("./payload.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
 ];
