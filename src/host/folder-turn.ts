@@ -21,6 +21,7 @@ export async function takeFolderTurn(folder: string, purpose: string, signal: Ab
     const release = await tryListen(name);
     if (release !== undefined) return { [Symbol.asyncDispose]: release };
     if (!waited) onWait();
+    signal.throwIfAborted();
     await ended(name, signal);
   }
 }
