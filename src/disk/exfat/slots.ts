@@ -1,0 +1,269 @@
+/** Changing the entries of a folder: finding room, writing sets so that a cut shows them whole or not at all, growing. */
+import { HiperisoError } from "../../contract/error.ts";
+import { type Allocation, ENTRY, ENTRY_BYTES, ENTRY_UNUSED, nameOfSet, withAllocation } from "../../formats/exfat-entries.ts";
+import { type UpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
+import type { AllocationBitmap } from "./allocation.ts";
+import { DIRECTORY_BYTES_MAX, type Directory, readSlots, type SetPlace, scanDirectory, slotOffset, slotsOf } from "./directory.ts";
+import { END_OF_CHAIN, type Medium } from "./medium.ts";
+
+/** What one look at a folder found: which names stand where, and where there is room. */
+export interface Survey {
+  /** By up-cased name; undefined where there are too many to keep. */
+  readonly names: Map<string, number> | undefined;
+  /** Room between sets. */
+  free: { slot: number; count: number }[];
+  /** From this slot on all is free. */
+  tail: number;
+}
+
+/** Names that are kept together, of all folders: some 20 MB. */
+const NAMES_MAX = 200_000;
+const HOLES_MAX = 1000;
+
+/** The surveys of the folders that were used last, by first cluster. */
+export class Surveys {
+  readonly #medium: Medium;
+  readonly #table: UpcaseTable;
+  readonly #kept = new Map<number, Survey>(); // oldest use first
+  #names = 0;
+
+  constructor(medium: Medium, table: UpcaseTable) {
+    this.#medium = medium;
+    this.#table = table;
+  }
+
+  async of(directory: Directory): Promise<Survey> {
+    const kept = this.#kept.get(directory.firstCluster);
+    if (kept !== undefined) {
+      this.#kept.delete(directory.firstCluster);
+      this.#kept.set(directory.firstCluster, kept);
+      return kept;
+    }
+    const survey = await this.#look(directory);
+    if (directory.firstCluster === 0 || survey.names === undefined) return survey;
+    this.#kept.set(directory.firstCluster, survey);
+    this.#names += survey.names.size;
+    while (this.#names > NAMES_MAX && this.#kept.size > 1) this.forget(this.#kept.keys().next().value as number);
+    return survey;
+  }
+
+  forget(firstCluster: number): void {
+    this.#names -= this.#kept.get(firstCluster)?.names?.size ?? 0;
+    this.#kept.delete(firstCluster);
+  }
+
+  /** After an error nobody knows what stands where. */
+  forgetAll(): void {
+    this.#kept.clear();
+    this.#names = 0;
+  }
+
+  async #look(directory: Directory): Promise<Survey> {
+    let names: Map<string, number> | undefined = new Map();
+    const free: { slot: number; count: number }[] = [];
+    let tail = slotsOf(directory);
+    for await (const item of scanDirectory(this.#medium, directory)) {
+      if (item.kind === "free") {
+        if (free.length < HOLES_MAX || item.slot + item.count === tail) free.push({ slot: item.slot, count: item.count });
+      } else if (item.kind === "end") tail = item.slot;
+      else if (item.kind === "file" && names !== undefined) {
+        const name = nameOfSet(item.entries);
+        const key = name === undefined ? undefined : upcase(name, this.#table);
+        if (key !== undefined && !names.has(key)) names.set(key, item.slot);
+        if (names.size > NAMES_MAX) names = undefined;
+      }
+    }
+    const last = free.at(-1);
+    if (last !== undefined && last.slot + last.count === tail) {
+      tail = last.slot;
+      free.pop();
+    }
+    return { names, free, tail };
+  }
+
+  added(directory: Directory, name: string, slot: number, count: number): void {
+    const survey = this.#kept.get(directory.firstCluster);
+    if (survey === undefined) return;
+    survey.names?.set(upcase(name, this.#table), slot);
+    this.#names += 1;
+    if (slot + count > survey.tail) {
+      survey.tail = Math.max(survey.tail, slot + count);
+      return;
+    }
+    survey.free = survey.free.flatMap((hole) => {
+      if (slot < hole.slot || slot >= hole.slot + hole.count) return [hole];
+      const before = { slot: hole.slot, count: slot - hole.slot };
+      const after = { slot: slot + count, count: hole.slot + hole.count - slot - count };
+      return [before, after].filter((rest) => rest.count > 0);
+    });
+  }
+
+  removed(directory: Directory, name: string, slot: number, count: number): void {
+    const survey = this.#kept.get(directory.firstCluster);
+    if (survey === undefined) return;
+    const key = upcase(name, this.#table);
+    if (survey.names?.get(key) === slot) {
+      survey.names.delete(key);
+      this.#names -= 1;
+    }
+    if (slot + count === survey.tail) survey.tail = slot;
+    else if (survey.free.length < HOLES_MAX) survey.free.push({ slot, count });
+  }
+}
+
+/** One slot that is to hold other bytes. */
+export interface SlotEdit {
+  readonly slot: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Back to front: the primary entry, which makes the set one, comes last. */
+export const settingEdits = (slot: number, entries: Uint8Array): SlotEdit[] =>
+  Array.from({ length: entries.length / ENTRY_BYTES }, (_, index) => ({
+    slot: slot + index,
+    bytes: entries.subarray(index * ENTRY_BYTES, (index + 1) * ENTRY_BYTES),
+  })).reverse();
+
+/** Front to back: without its primary entry the set is none. */
+export const clearingEdits = ({ slot, entries }: Pick<SetPlace, "slot" | "entries">): SlotEdit[] =>
+  Array.from({ length: entries.length / ENTRY_BYTES }, (_, index) => {
+    const bytes = entries.slice(index * ENTRY_BYTES, (index + 1) * ENTRY_BYTES);
+    bytes[0] = bytes[0]! & 0x7f; // kind without "in use"
+    return { slot: slot + index, bytes };
+  });
+
+/** Writes edits in their order, those that follow each other in one sector as one write. */
+export async function applyEdits(medium: Medium, directory: Directory, edits: readonly SlotEdit[]): Promise<void> {
+  const perSector = medium.sectorBytes / ENTRY_BYTES;
+  for (let index = 0; index < edits.length; ) {
+    const sector = Math.floor(edits[index]!.slot / perSector);
+    const bytes = new Uint8Array(await readSlots(medium, directory, sector * perSector, perSector));
+    for (; index < edits.length && Math.floor(edits[index]!.slot / perSector) === sector; index += 1) {
+      bytes.set(edits[index]!.bytes, (edits[index]!.slot - sector * perSector) * ENTRY_BYTES);
+    }
+    await medium.write(slotOffset(medium, directory, sector * perSector), bytes);
+  }
+}
+
+export const inOneSector = (medium: Medium, edits: readonly SlotEdit[]): boolean => {
+  const perSector = medium.sectorBytes / ENTRY_BYTES;
+  return new Set(edits.map(({ slot }) => Math.floor(slot / perSector))).size <= 1;
+};
+
+/** What changing and growing folders needs of the volume. */
+export interface Changing {
+  readonly medium: Medium;
+  readonly bitmap: AllocationBitmap;
+  readonly surveys: Surveys;
+  /** Free clusters that no cut can bring back to whom they belonged. */
+  allocate(count: number, after?: number): ReturnType<AllocationBitmap["findFree"]>;
+}
+
+/** Room for a set, in a folder that may have had to grow for it, and what to write beside the set itself. */
+interface Room {
+  readonly directory: Directory;
+  readonly slot: number;
+  readonly edits: readonly SlotEdit[];
+}
+
+/**
+ * Puts a set into a folder. Its first two entries, which say where the data is and hold the sum, are kept in one sector: so it can be changed
+ * later by a write that happens or does not.
+ */
+export async function addSet(changing: Changing, directory: Directory, name: string, entries: Uint8Array): Promise<SetPlace> {
+  const room = await findRoom(changing, directory, entries.length / ENTRY_BYTES);
+  await applyEdits(changing.medium, room.directory, [...room.edits, ...settingEdits(room.slot, entries)]);
+  changing.surveys.added(room.directory, name, room.slot, entries.length / ENTRY_BYTES);
+  return { directory: room.directory, slot: room.slot, entries };
+}
+
+export async function findRoom(changing: Changing, directory: Directory, count: number): Promise<Room> {
+  const { medium } = changing;
+  const perSector = medium.sectorBytes / ENTRY_BYTES;
+  const straddles = (slot: number) => count > 1 && slot % perSector === perSector - 1;
+  const survey = await changing.surveys.of(directory);
+  for (const hole of survey.free) {
+    const slot = straddles(hole.slot) ? hole.slot + 1 : hole.slot;
+    if (slot + count <= hole.slot + hole.count) return { directory, slot, edits: [] };
+  }
+  const pad = straddles(survey.tail) ? 1 : 0;
+  const slot = survey.tail + pad;
+  let grown = directory;
+  while (slotsOf(grown) < slot + count) grown = await growDirectory(changing, grown);
+  const edits: SlotEdit[] = [];
+  // What stands behind the first entry of kind 0 is rubbish until the end moves: then it would be read.
+  const behind = await readSlots(medium, grown, slot + count, 1);
+  if (behind.length > 0 && behind[0] !== ENTRY.end) edits.push({ slot: slot + count, bytes: new Uint8Array(ENTRY_BYTES) });
+  if (pad === 0) return { directory: grown, slot, edits };
+  const unused = new Uint8Array(ENTRY_BYTES);
+  unused[0] = ENTRY_UNUSED; // kind 0 would end the folder here
+  await applyEdits(medium, grown, [...edits, { slot: slot, bytes: new Uint8Array(ENTRY_BYTES) }, { slot: survey.tail, bytes: unused }]);
+  return { directory: grown, slot, edits: [] };
+}
+
+/** Adds a cluster of zeros to a folder. Until its own set or the chain says so, nobody knows of it. */
+export async function growDirectory(changing: Changing, directory: Directory): Promise<Directory> {
+  const { medium, bitmap, surveys } = changing;
+  const bytes = directory.bytes + medium.clusterBytes;
+  if (bytes > DIRECTORY_BYTES_MAX && directory.bytes > 0) {
+    throw new HiperisoError({
+      what: "add an entry to a folder",
+      where: `${medium.where}:${directory.path}`,
+      expected: `at most ${DIRECTORY_BYTES_MAX} bytes of entries`,
+      found: `${bytes}`,
+      kind: "usage",
+    });
+  }
+  const last = directory.runs.at(-1);
+  const lastCluster = last === undefined ? 0 : last.first + last.count - 1;
+  const [run] = await changing.allocate(1, lastCluster + 1);
+  const cluster = run!.first;
+  await medium.zero(cluster, 1);
+  const follows = cluster === lastCluster + 1;
+  const runs =
+    follows && last !== undefined
+      ? [...directory.runs.slice(0, -1), { first: last.first, count: last.count + 1 }]
+      : [...directory.runs, run!];
+  const noFatChain = last === undefined || (directory.noFatChain && follows);
+  if (!noFatChain) {
+    if (directory.noFatChain) await medium.writeChain(runs);
+    else await medium.writeFatEntry(cluster, END_OF_CHAIN);
+  }
+  await bitmap.mark([run!], true);
+  await medium.flush();
+  const chained = !noFatChain && !directory.noFatChain;
+  if (chained) await medium.writeFatEntry(lastCluster, cluster);
+  const firstCluster = directory.firstCluster === 0 ? cluster : directory.firstCluster;
+  const grown: Directory = { ...directory, firstCluster, runs, noFatChain, bytes };
+  if (directory.place === undefined) return grown;
+  const allocation: Allocation = { firstCluster, dataBytes: BigInt(bytes), noFatChain };
+  surveys.forget(0);
+  return { ...grown, place: await replaceSet(changing, directory.place, withAllocation(directory.place.entries, allocation)) };
+}
+
+/**
+ * Puts `entries` in the place of a set of the same name and length. Where the entries that change lie in one sector it is one write: the old
+ * or the new, never neither. Else the new set is written beside the old one, and the old one goes when the new one is on the medium.
+ */
+export async function replaceSet(changing: Changing, place: SetPlace, entries: Uint8Array): Promise<SetPlace> {
+  const { medium } = changing;
+  const edits = settingEdits(place.slot, entries).filter(({ slot, bytes }) => {
+    const at = (slot - place.slot) * ENTRY_BYTES;
+    return !Buffer.from(bytes).equals(place.entries.subarray(at, at + ENTRY_BYTES));
+  });
+  if (inOneSector(medium, edits)) {
+    await applyEdits(medium, place.directory, edits);
+    return { ...place, entries };
+  }
+  const name = nameOfSet(entries) ?? "";
+  const moved = await addSet(changing, place.directory, name, entries);
+  await medium.flush();
+  await removeSet(changing, { ...place, directory: moved.directory });
+  changing.surveys.added(moved.directory, name, moved.slot, entries.length / ENTRY_BYTES);
+  return moved;
+}
+
+export async function removeSet({ medium, surveys }: Pick<Changing, "medium" | "surveys">, place: SetPlace): Promise<void> {
+  await applyEdits(medium, place.directory, clearingEdits(place));
+  surveys.removed(place.directory, nameOfSet(place.entries) ?? "", place.slot, place.entries.length / ENTRY_BYTES);
+}
