@@ -79,9 +79,15 @@ export class PartialFile implements AsyncDisposable {
 
   async append(bytes: Uint8Array): Promise<void> {
     await writing(this.#path, async () => {
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesWritten } = await this.#file.write(bytes, at, bytes.length - at, this.#sizeBytes + at);
-        at += bytesWritten;
+      try {
+        for (let at = 0; at < bytes.length; ) {
+          const { bytesWritten } = await this.#file.write(bytes, at, bytes.length - at, this.#sizeBytes + at);
+          at += bytesWritten;
+        }
+      } catch (error) {
+        // Half a file would keep a full disk full.
+        this.discard();
+        throw error;
       }
     });
     this.#count(bytes);
