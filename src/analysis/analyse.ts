@@ -84,7 +84,12 @@ export async function analyseConsole(
   const own = rules === undefined || rules.length === 0 ? {} : { rules };
   const goal = goalOf(evidence.ending);
   const hasTimes = evidence.times.offsets.length > 0;
-  const scan = new ConsoleScan({ goal, ...own, ...(hasTimes ? { timeAt: (offset) => arrivalOf(evidence.times, offset) } : {}) });
+  const scan = new ConsoleScan({
+    goal,
+    ...own,
+    expected: evidence.steps,
+    ...(hasTimes ? { timeAt: (offset) => arrivalOf(evidence.times, offset) } : {}),
+  });
   for await (const chunk of serial) scan.push(chunk);
   scan.end();
   return conclude(scan, { goal, ...own }, evidence);
@@ -143,6 +148,8 @@ function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEv
     hasText: serial.hasText,
   };
   const verdict = decideVerdict(judged);
+  const failedLine = verdict.cause === undefined ? null : told[verdict.cause]!.line;
+  const build = serial.build.report(verdict.result === "success", failedLine, judged.lastLine, serial.lastTexts());
   const report: SessionReport = {
     boot_result: verdict.result,
     boot_stage_final: verdict.stage,
@@ -155,6 +162,7 @@ function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEv
       cause: index === verdict.cause && verdict.result !== "success",
     })),
     decided_by: { rule: verdict.rule, lines: verdict.lines },
+    ...(build === undefined ? {} : { build }),
     boots: lastBoot,
     last_line: serial.lastLine === 0 ? null : { line: serial.lastLine, text: serial.lastText() },
   };

@@ -6,6 +6,7 @@ import type { PassedStage } from "../contract/verdict.ts";
 import { PASSED_STAGES } from "../contract/verdict.ts";
 import { consoleTexts } from "../formats/console-text.ts";
 import { decodePrintk, splitAtPrintk } from "../formats/printk.ts";
+import { BuildNotes, type ExpectedStep, type StepSeen } from "./build-notes.ts";
 import { type Goal, matchesGoal, stageMeetsGoal } from "./goal.ts";
 import { type Graphics, GraphicsNotes } from "./graphics.ts";
 import { type KernelReport, KernelReportReader } from "./kernel-report.ts";
@@ -61,6 +62,7 @@ export interface Boot {
 export type ScanEvent =
   | { readonly type: "stage"; readonly seen: SeenStage }
   | { readonly type: "finding"; readonly seen: SeenFinding }
+  | { readonly type: "step"; readonly seen: StepSeen; readonly total: number | null }
   | { readonly type: "goal"; readonly line: number; readonly timeMs: number | null; readonly text: string };
 
 /** A text of a line, taken apart. */
@@ -78,6 +80,8 @@ export interface ScanOptions {
   readonly rules?: readonly Rule[];
   /** When the byte at this offset came, in milliseconds since QEMU's start. */
   readonly timeAt?: (offset: number) => number | null;
+  /** The steps of the build that runs in this guest, in order, where somebody knows them. */
+  readonly expected?: readonly ExpectedStep[];
   readonly onEvent?: (event: ScanEvent) => void;
 }
 
@@ -87,6 +91,8 @@ const TEXT_MAX = 4096;
 /** The first lines are all read, whatever they hold: is there text, is it a kernel that speaks. */
 const FIRST_LINES = 20;
 const CONTEXT_LINES = 2;
+/** Before the trouble of a build step, so many are kept: the first error of a compiler stands well before the last word of make. */
+const TROUBLE_LINES = 12;
 /** Beyond this, more of the same are only counted. */
 const FINDINGS_PER_RULE_MAX = 20;
 const FINDINGS_MAX = 500;
@@ -127,6 +133,7 @@ export class ConsoleScan {
   readonly #sieve: Sieve;
   readonly #boots: BootRecord[] = [new BootRecord(1)];
   readonly #graphics = new GraphicsNotes();
+  readonly #build: BuildNotes;
   #pushTimeMs: number | null = null;
   #hasText = false;
   #goalLine: number | null = null;
@@ -138,6 +145,7 @@ export class ConsoleScan {
   constructor(options: ScanOptions) {
     this.#options = options;
     this.#matchers = matchersFor(options);
+    this.#build = new BuildNotes(options.expected);
     this.#sieve = new Sieve(this.#matchers.automaton, { brokenOwner: this.#matchers.caretOwner }, (line) => this.#line(line));
     this.#sieve.wantAll = true;
   }
@@ -153,6 +161,10 @@ export class ConsoleScan {
 
   get graphics(): Graphics {
     return this.#graphics.graphics;
+  }
+
+  get build(): BuildNotes {
+    return this.#build;
   }
 
   get goalLine(): number | null {
@@ -187,6 +199,11 @@ export class ConsoleScan {
   end(): void {
     this.#sieve.end();
     this.#decideCopy();
+  }
+
+  /** The last lines, without escape sequences and blank ones. */
+  lastTexts(): readonly string[] {
+    return this.#sieve.tail().split("\n").flatMap(consoleTexts).slice(-TROUBLE_LINES);
   }
 
   /** The last line with something on it, without escape sequences. */
@@ -266,6 +283,18 @@ export class ConsoleScan {
     for (const owner of owners) {
       const match = this.#matchers.graphics[owner - this.#matchers.firstGraphics]?.pattern.exec(message);
       if (match != null) this.#graphics.note(match);
+    }
+    if (!line.unfinished) this.#noteBuild(owners, where);
+  }
+
+  #noteBuild(owners: readonly number[], { message, text, line }: ReadMessage): void {
+    for (const owner of owners) {
+      const mark = this.#matchers.build[owner - this.#matchers.firstBuild];
+      const match = mark?.pattern.exec(message);
+      if (mark === undefined || match == null) continue;
+      const seen = this.#build.note(mark, match, line.number, this.#timeOf(line, text, text.length));
+      if (seen !== undefined) this.#options.onEvent?.({ type: "step", seen, total: this.#build.total });
+      return;
     }
   }
 
@@ -425,6 +454,8 @@ export class ConsoleScan {
     };
     boot.findings.push(finding);
     if (rule.denies === true) boot.goalDenied = true;
+    if (this.#build.active && rule.severity !== "info" && rule.severity !== "warning")
+      this.#build.noteTrouble(line.number, () => [...this.#sieve.linesBefore(TROUBLE_LINES).flatMap(consoleTexts), text]);
     this.#contextFor.push(finding);
     if (reader !== undefined) this.#reader = { reader, finding };
     this.#options.onEvent?.({ type: "finding", seen: finding });

@@ -11,6 +11,7 @@ import { rootCause, type ToldFinding } from "./findings.ts";
 import type { LogLine } from "./log-excerpt.ts";
 import { type LogAnchors, logAnchors, logOutline, logSections, type ShownLog } from "./log-outline.ts";
 import { count, duration, size } from "./quantities.ts";
+import { buildSection, stoppedIn } from "./report-build.ts";
 import { STYLE } from "./report-html-style.ts";
 import type { Screenshot } from "./screenshots.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
@@ -58,6 +59,9 @@ export function reportHtml(content: PageContent): string {
   const hasScreen = screenshots.length > 0 || evidence.screen.trim() !== "";
   const sections: readonly (Section | undefined)[] = [
     { id: "timeline", title: "Timeline", body: timelineSection(page) },
+    report.build === undefined
+      ? undefined
+      : { id: "build", title: "The build", body: buildSection(report.build, report.boot_result, page.anchors.line) },
     ...findingSections(page, groups),
     advice.length === 0
       ? undefined
@@ -162,15 +166,17 @@ function lead(page: Page): Markup {
     return html`It got to ${goalWords(ending?.goal ?? "login")}${after}.${survived}`;
   }
   const cause = report.findings.find((finding) => finding.cause);
+  const place = stoppedIn(report.build, report.boot_result);
+  const build = place === undefined ? undefined : html`The build ${place}. `;
   if (cause !== undefined) {
     const line = cause.line === null ? undefined : html` (${lineLinks([cause.line], page)}${after === "" ? "" : `,${after}`})`;
-    return html`${cause.explanation.trim().replace(/\.$/, "")}${line}.`;
+    return html`${build}${cause.explanation.trim().replace(/\.$/, "")}${line}.`;
   }
   if (ending?.duration_ms === null) return html`QEMU did not run.`;
   if (report.boot_result === "no_serial") return html`Nothing else tells how far it came${after}.`;
   const { last_line: last } = report;
   if (last === null) return html`It ended without its goal and without a reason${after}.`;
-  return html`The log ends at ${lineLinks([last.line], page)}${after}, without the goal and without a reason: <code>${cutTo(last.text.trim(), 160)}</code>`;
+  return html`${build}The log ends at ${lineLinks([last.line], page)}${after}, without the goal and without a reason: <code>${cutTo(last.text.trim(), 160)}</code>`;
 }
 
 function goalWords(goal: string): Markup {

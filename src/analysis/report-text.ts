@@ -4,6 +4,7 @@ import { SEVERITIES } from "../contract/verdict.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { adviceOf } from "./advice.ts";
 import { rootCause, type ToldFinding } from "./findings.ts";
+import { buildRows, stoppedIn } from "./report-build.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
 import type { SessionReport } from "./session-report.ts";
 
@@ -17,6 +18,7 @@ export function reportText(report: SessionReport, analysis: SessionAnalysis, evi
   const sections = [
     [verdictLine(report, evidence)],
     ["Timeline", ...timeline(report, evidence)],
+    section("The build", buildRows(report.build, report.boot_result)),
     section("What went wrong", wrongs(report)),
     section("Also seen", others(report)),
     section(
@@ -47,8 +49,13 @@ export function verdictLine(report: SessionReport, { ending }: SessionEvidence):
 }
 
 function reason(report: SessionReport, ending: SessionEvidence["ending"]): string {
-  const cause = report.findings.find((finding) => finding.cause);
-  if (cause !== undefined) return printable(cause.explanation.replace(/\.$/, ""));
+  const place = stoppedIn(report.build, report.boot_result);
+  return `${place === undefined ? "" : `${printable(place)}: `}${cause(report, ending)}`;
+}
+
+function cause(report: SessionReport, ending: SessionEvidence["ending"]): string {
+  const first = report.findings.find((finding) => finding.cause);
+  if (first !== undefined) return printable(first.explanation.replace(/\.$/, ""));
   if (ending?.duration_ms === null) return `QEMU did not run${endedBy(ending)}`;
   if (report.boot_result === "no_serial") return `the console printed nothing, and nothing else tells how far it came${endedBy(ending)}`;
   const { last_line: last } = report;

@@ -1,7 +1,10 @@
 import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import * as z from "zod";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Ending, endingSchema, SESSION_FILES } from "../contract/session.ts";
+import { STEP_DIRECTIVES } from "./build-marks.ts";
+import type { ExpectedStep } from "./build-notes.ts";
 import { type ArrivalTimes, decodeSerialTimes } from "./serial-times.ts";
 
 /** What a session directory holds for the analyser, read whole but for `serial.log`. A missing file is an empty one. */
@@ -14,6 +17,8 @@ export interface SessionEvidence {
   readonly firmwareLog: string;
   readonly qemuErrors: string;
   readonly hasTrace: boolean;
+  /** The steps of the build that was to run in the guest; empty for any other boot. */
+  readonly steps: readonly ExpectedStep[];
 }
 
 /** A console log without anything beside it. */
@@ -24,6 +29,7 @@ export const NO_EVIDENCE: SessionEvidence = {
   firmwareLog: "",
   qemuErrors: "",
   hasTrace: false,
+  steps: [],
 };
 
 /** Of each text file no more than this is read: they are small unless something is wrong. */
@@ -31,15 +37,16 @@ const TEXT_BYTES_MAX = 4 * 1024 * 1024;
 
 export async function readSessionEvidence(directory: string): Promise<SessionEvidence> {
   const text = (name: string) => readStart(join(directory, name));
-  const [ending, times, screen, firmwareLog, qemuErrors, hasTrace] = await Promise.all([
+  const [ending, times, screen, firmwareLog, qemuErrors, hasTrace, steps] = await Promise.all([
     readEnding(join(directory, SESSION_FILES.ending)),
     readFile(join(directory, SESSION_FILES.serialTimes), "latin1").catch(onlyMissing("")),
     text(SESSION_FILES.screenText),
     text(SESSION_FILES.firmwareLog),
     text(SESSION_FILES.qemuErrors),
     stat(join(directory, SESSION_FILES.trace)).then(({ size }) => size > 0, onlyMissing(false)),
+    readSteps(join(directory, SESSION_FILES.buildSteps)),
   ]);
-  return { ending, times: decodeSerialTimes(times), screen, firmwareLog, qemuErrors, hasTrace };
+  return { ending, times: decodeSerialTimes(times), screen, firmwareLog, qemuErrors, hasTrace, steps };
 }
 
 async function readStart(path: string): Promise<string> {
@@ -66,6 +73,26 @@ async function readEnding(path: string): Promise<Ending | undefined> {
     return endingSchema.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
+  }
+}
+
+const stepsSchema = z.array(
+  z.object({
+    number: z.int().min(1),
+    directive: z.enum(STEP_DIRECTIVES),
+    name: z.string(),
+    pass: z.int().min(1).optional(),
+    weight: z.number().min(0).optional(),
+  }),
+);
+
+/** A damaged one counts as none: the console tells the steps too, but for their numbers. */
+async function readSteps(path: string): Promise<readonly ExpectedStep[]> {
+  const text = await readFile(path, "utf8").catch(onlyMissing(""));
+  try {
+    return stepsSchema.safeParse(JSON.parse(text)).data ?? [];
+  } catch {
+    return [];
   }
 }
 

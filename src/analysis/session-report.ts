@@ -1,4 +1,5 @@
 import type { Report, StageReached } from "../contract/report.ts";
+import type { BuildReport } from "./build-notes.ts";
 import type { ToldFinding } from "./findings.ts";
 
 /** A stage as `report.json` has it; what is ours comes after the contract's fields. */
@@ -15,6 +16,8 @@ export interface SessionReport extends Report {
   readonly findings: ToldFinding[];
   /** The rule of the verdict that decided (`docs/verdict.md`), and the lines of serial.log that it rests on. */
   readonly decided_by: { readonly rule: string; readonly lines: readonly number[] };
+  /** Only where a build was seen, or one was to run. */
+  readonly build?: BuildReport;
   /** Boots in the log. */
   readonly boots: number;
   /** The last line of serial.log with something on it. */

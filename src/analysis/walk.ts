@@ -117,7 +117,10 @@ export class Walker {
     let state = before;
     let at = from;
     let noted = note;
-    if (this.#escape !== ESCAPE.none) at = this.#skip(buffer, from, to, this.#escape);
+    if (this.#escape !== ESCAPE.none) {
+      at = this.#skip(buffer, from, to, this.#escape);
+      if (at > from) state = this.#behindSequence(buffer[at - 1]!, state);
+    }
     for (; at < to; at += 1) {
       const after = next[(state << shift) | classes[buffer[at]!]!]!;
       if (after < firstSpecial) state = after;
@@ -135,10 +138,10 @@ export class Walker {
     return state;
   }
 
-  /** A cursor that moves to the right leaves a blank, as `consoleTexts` has it. */
+  /** A cursor that moves to the right leaves a blank, as `consoleTexts` has it. The sequence may still go on in the next block. */
   #behindSequence(final: number, state: number): number {
     const { next, classes, shift } = this.#automaton;
-    return final === CURSOR_FORWARD ? next[(state << shift) | classes[0x20]!]! : state;
+    return final === CURSOR_FORWARD && this.#escape === ESCAPE.none ? next[(state << shift) | classes[0x20]!]! : state;
   }
 
   /** Where the sequence that `at` stands in is over; `to` when its end is not here yet, which `#escape` then says. */

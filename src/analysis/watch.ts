@@ -1,5 +1,6 @@
 /** Reads a guest's console while it runs, for whoever waits for a stage, an end or the goal. */
 import type { FindingKind, PassedStage, Severity } from "../contract/verdict.ts";
+import { describeStep, type ExpectedStep, type StepSeen } from "./build-notes.ts";
 import { ConsoleScan, type ScanEvent } from "./console-scan.ts";
 import { createGoal, type Goal, STANDARD_GOAL } from "./goal.ts";
 import type { Rule } from "./rule.ts";
@@ -13,6 +14,15 @@ export type ConsoleEvent =
       readonly severity: Severity;
       /** This alone means that the goal will not be reached. */
       readonly ends: boolean;
+      readonly line: number;
+      readonly timeMs: number;
+      readonly text: string;
+    }
+  /** A step of a build has begun, come to another phase, or ended. */
+  | {
+      readonly type: "step";
+      readonly step: StepSeen;
+      readonly total: number | null;
       readonly line: number;
       readonly timeMs: number;
       readonly text: string;
@@ -31,8 +41,15 @@ export interface ConsoleWatch {
   readonly goalReached: boolean;
 }
 
-export function createConsoleWatch(options: { readonly goal?: Goal; readonly rules?: readonly Rule[] } = {}): ConsoleWatch {
-  return new Watch(options.goal ?? createGoal(STANDARD_GOAL), options.rules);
+export interface ConsoleWatchOptions {
+  readonly goal?: Goal;
+  readonly rules?: readonly Rule[];
+  /** The steps of the build that runs in the guest. */
+  readonly steps?: readonly ExpectedStep[];
+}
+
+export function createConsoleWatch({ goal, rules, steps = [] }: ConsoleWatchOptions = {}): ConsoleWatch {
+  return new Watch(goal ?? createGoal(STANDARD_GOAL), rules, steps);
 }
 
 class Watch implements ConsoleWatch {
@@ -40,9 +57,9 @@ class Watch implements ConsoleWatch {
   #events: ConsoleEvent[] = [];
   #timeMs = 0;
 
-  constructor(goal: Goal, rules: readonly Rule[] | undefined) {
+  constructor(goal: Goal, rules: readonly Rule[] | undefined, steps: readonly ExpectedStep[]) {
     const own = rules === undefined || rules.length === 0 ? {} : { rules };
-    this.#scan = new ConsoleScan({ goal, ...own, onEvent: (event) => this.#events.push(toEvent(event, this.#timeMs)) });
+    this.#scan = new ConsoleScan({ goal, ...own, expected: steps, onEvent: (event) => this.#events.push(toEvent(event, this.#timeMs)) });
   }
 
   get lastLine(): string {
@@ -68,6 +85,10 @@ class Watch implements ConsoleWatch {
 
 function toEvent(event: ScanEvent, timeMs: number): ConsoleEvent {
   if (event.type === "goal") return { type: "goal", line: event.line, timeMs, text: event.text };
+  if (event.type === "step") {
+    const { seen: step, total } = event;
+    return { type: "step", step, total, line: step.line, timeMs, text: describeStep(step, total) };
+  }
   const { line, text } = event.seen;
   if (event.type === "stage") return { type: "stage", stage: event.seen.stage, line, timeMs, text };
   const { id, kind, severity, ends = false } = event.seen.rule;

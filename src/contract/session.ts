@@ -47,6 +47,8 @@ export const SESSION_FILES = {
   screenshotPrefix: "screen-",
   /** The report as one page for a browser, with the log and the screenshots in it. */
   reportPage: "report.html",
+  /** The steps of the build that runs in the guest, in order, where one does. */
+  buildSteps: "build-steps.json",
 } as const;
 
 /** One level above the session directories. */

@@ -127,7 +127,7 @@ export class BootWatch {
     for (const event of events) {
       if (event.type === "goal") this.#stop("goal", `${this.#start.goal.spec}: ${event.text.trim()}`);
       else if (event.type === "stage") this.#forgive();
-      else if (event.ends) this.#noteFatal(event);
+      else if (event.type === "finding" && event.ends) this.#noteFatal(event);
     }
     if (this.#fatal !== undefined) this.#waitForSilence(this.#fatal);
   }
