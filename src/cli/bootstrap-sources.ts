@@ -2,16 +2,15 @@ import { join, resolve } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { readCheckout } from "../bootstrap/checkout.ts";
 import { distfileSizes, inspectDistfiles } from "../bootstrap/distfiles.ts";
-import { FETCH_DEFAULTS, type FetchOptions, type FetchSummary, fetchDistfiles, missingDistfiles } from "../bootstrap/download.ts";
+import { type FetchSummary, fetchDistfiles, missingDistfiles } from "../bootstrap/download.ts";
 import { serveFolder } from "../bootstrap/file-mirror.ts";
-import { parseMirror } from "../bootstrap/mirror-list.ts";
 import { MIRROR_SUMS, writeMirrorSums } from "../bootstrap/mirror-sums.ts";
 import { readSourceSet, SOURCE_SETS, type SourceSet, type SourceSetName } from "../bootstrap/source-sets.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
-import { proxyChoice } from "../host/proxy.ts";
 import type { Cli } from "./cli.ts";
-import { examplesText, programVersion } from "./program.ts";
+import { FETCH_VALUES, fetchOptions, wholeNumber } from "./fetch-options.ts";
+import { examplesText } from "./program.ts";
 
 export function sourcesCommand(cli: Cli): CommandUnknownOpts {
   return new Command("sources")
@@ -45,7 +44,10 @@ const folderOf = ({ tree, distfiles }: SetValues): string => resolve(distfiles ?
 
 async function setOf(values: SetValues, { job }: Cli): Promise<SourceSet> {
   const name = SOURCE_SETS.find((set) => set === values.set);
-  if (name === undefined) throw badValue("--set", `one of ${SOURCE_SETS.join(", ")}`, values.set);
+  if (name === undefined) {
+    const expected = `one of ${SOURCE_SETS.join(", ")}`;
+    throw new HiperisoError({ what: "use the options", where: "--set", expected, found: JSON.stringify(values.set), kind: "usage" });
+  }
   const checkout = await readCheckout(values.tree, job);
   for (const warning of checkout.warnings) job.progress.warn(warning);
   const options = { distfiles: folderOf(values), guix: values.buildGuixAlso === true, importAfter: values.importAfter };
@@ -57,31 +59,8 @@ const fetchCommand = (name: string, set: SourceSetName) =>
   setCommand(name, set)
     .option("-m, --mirrors <url...>", "tried before the files' own addresses; file:///absolute/path for a folder")
     .option("--no-shuffle", "try the mirrors as given, not in random order")
-    .option("--jobs <n>", "files at a time", `${FETCH_DEFAULTS.jobs}`)
-    .option("--timeout <seconds>", "how long a server may keep silent", `${FETCH_DEFAULTS.patience.windowMs / 1000}`);
-
-interface FetchValues {
-  readonly mirrors?: readonly string[] | undefined;
-  readonly shuffle: boolean;
-  readonly jobs: string;
-  readonly timeout: string;
-}
-
-function fetchOptions(values: FetchValues, { env }: Cli): FetchOptions {
-  const { perHost, bytesMax, patience } = FETCH_DEFAULTS;
-  const windowMs = whole("--timeout", values.timeout, 1, 3600) * 1000;
-  return {
-    mirrors: (values.mirrors ?? []).map(parseMirror),
-    random: values.shuffle ? Math.random : undefined,
-    jobs: whole("--jobs", values.jobs, 1, 64),
-    perHost,
-    bytesMax,
-    patience: { windowMs, bytesMin: Math.ceil((patience.bytesMin * windowMs) / patience.windowMs) },
-    // Servers that give pages to browsers and files to curl look for that word.
-    proxy: proxyChoice(env),
-    userAgent: `hiperiso/${programVersion()} (like curl/7.88.1)`,
-  };
-}
+    .option("--jobs <n>", "files at a time", FETCH_VALUES.jobs)
+    .option("--timeout <seconds>", "how long a server may keep silent", FETCH_VALUES.timeout);
 
 function list(cli: Cli) {
   return setCommand("list", "full")
@@ -192,7 +171,7 @@ function mirror(cli: Cli) {
       ]),
     )
     .action(async (to, values) => {
-      const port = whole("--port", values.port, 0, 65_535);
+      const port = wholeNumber("--port", values.port, 0, 65_535);
       const folder = resolve(to);
       const cache = folderOf(values);
       const options = { ...fetchOptions(values, cli), ...(cache === folder ? {} : { cache }) };
@@ -221,12 +200,3 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-
-function whole(where: string, text: string, min: number, max: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw badValue(where, `a whole number, ${min} to ${max}`, text);
-}
-
-const badValue = (where: string, expected: string, found: string): HiperisoError =>
-  new HiperisoError({ what: "use the options", where, expected, found: JSON.stringify(found), kind: "usage" });

@@ -35,7 +35,7 @@ const wanted = (urls: readonly string[], name = "a-1.0.tar.gz", bytes: Uint8Arra
 
 const patient = { windowMs: 60_000, bytesMin: 1 };
 /** Long enough for a server that answers at once, short enough to wait for. */
-const impatient = { windowMs: 700, bytesMin: 1000 };
+const impatient = { windowMs: 1200, bytesMin: 1000 };
 
 interface Watched {
   readonly job: Job;
