@@ -2,6 +2,7 @@
  * Fills a folder of distfiles: what is there and good stays, all else is taken from mirrors and from the places that the lists of sources
  * name, several at a time. No place is trusted: a file gets its name when its SHA-256 is right, and until then the next place is asked.
  */
+import { setMaxListeners } from "node:events";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
@@ -157,6 +158,8 @@ class Fetching {
   constructor(folder: string, options: FetchOptions, job: Job, total: number) {
     [this.#folder, this.#options, this.#job, this.#total] = [folder, options, job, total];
     this.#signal = AbortSignal.any([job.signal, this.#stop.signal]);
+    // One for each file that waits for its host; Node would take more than ten for a leak.
+    setMaxListeners(0, this.#signal);
   }
 
   async run(wanted: readonly Wanted[]): Promise<readonly (FetchedFile | FailedFile)[]> {

@@ -556,6 +556,17 @@ describe("many files", () => {
     expect(most).toBe(3);
   });
 
+  test("that all wait for one host are no leak to Node", async () => {
+    const warnings: Error[] = [];
+    const keep = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", keep);
+    await using server = await serve((_, response) => void response.end(FILE));
+    const many = Array.from({ length: 40 }, (_, index) => wanted([server.url], `m-${index}`));
+    expect((await fetchAll(many, { jobs: 40, perHost: 1 })).fetched).toHaveLength(40);
+    process.off("warning", keep);
+    expect(warnings).toEqual([]);
+  });
+
   test("are given up in order when the work is cancelled, and what was begun is kept", async () => {
     const abort = new AbortController();
     await using server = await serve((_, response) => {
