@@ -84,7 +84,7 @@ export function sizeText(bytes: number): string {
 
 /** builder-hex0's table of files has slots 4 to 14335, one for each file or folder that ever was. */
 export const FILE_SLOTS = 14_332;
-/** builder-hex0 keeps all files in memory from 0x54000000 to 0xBBFFFFFF and never frees any: 1,744 MiB. */
+/** builder-hex0 keeps all files in memory from 0x54000000 to 0xBBFFFFFF and never frees any: 1,664 MiB, or 1,744 million bytes. */
 export const FILE_AREA_BYTES = 0xbbff_ffff - 0x5400_0000 + 1;
 /** The image of a file system that `jump: fiwix` makes in that same area, and the size of the root that Fiwix has then. */
 export const MEMORY_DISK_BYTES = 1_381_376 * KIB;
