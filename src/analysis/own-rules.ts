@@ -36,7 +36,7 @@ export interface OwnRules {
 const BYTES_MAX = 1_048_576;
 export const OWN_RULES_MAX = 500;
 /** Of all texts that the sieve looks for: its table grows with them. */
-const NEEDLE_CHARACTERS_MAX = 16_384;
+const NEEDLE_CHARACTERS_MAX = 24_576;
 
 /** Throws a usage error where the file cannot be read; what is wrong in it is told in `findings`. */
 export async function readOwnRules(path: string): Promise<OwnRules> {
@@ -102,6 +102,7 @@ const ruleSchema = z.strictObject({
   pattern: z.string().min(1).max(2000),
   except: z.string().min(1).max(2000).optional(),
   ends: z.boolean().optional(),
+  denies: z.boolean().optional(),
   prompt: z.boolean().optional(),
   waits: z.boolean().optional(),
   follows: z.array(kind).optional(),

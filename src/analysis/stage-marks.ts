@@ -141,8 +141,27 @@ export const STAGE_MARKS: readonly StageMark[] = [
     matches: ["FreeBSD/amd64 EFI loader, Revision 3.0", ">> OpenBSD/amd64 BOOT 3.65", ">> NetBSD/x86 BIOS Boot, Revision 5.11"],
     ignores: ["FreeBSD/amd64 (host) (ttyu0)"],
   },
+  {
+    // A bootstrap from hand-readable code goes from kernel to kernel: each begins a boot of its own.
+    id: "stage/small-kexec",
+    stage: "bootloader",
+    program: "kexec",
+    pattern: /^kexec-fiwix: jumping to trampoline\.\.\.|^kexec_linux: jumping to linux_trampoline\(\)/,
+    begins: true,
+    matches: ["kexec-fiwix: jumping to trampoline...", "kexec_linux: jumping to linux_trampoline() ..."],
+    ignores: ["kexec-fiwix: Reading kernel...", "kexec_core: Starting new kernel"],
+  },
 
   // Kernels
+  {
+    id: "stage/fiwix",
+    stage: "kernel",
+    program: "Fiwix",
+    pattern: /^ *Fiwix kernel v\d/,
+    begins: true,
+    matches: ["                    Fiwix kernel v1.5.0 for i386 architecture"],
+    ignores: ["a Fiwix kernel v1 was built"],
+  },
   {
     id: "stage/efi-stub",
     stage: "kernel",
@@ -224,7 +243,15 @@ export const STAGE_MARKS: readonly StageMark[] = [
     ignores: ["Run /sbin/init as init process", "Begin: 0x1000 End: 0x2000", "Trying to unpack rootfs image as initramfs..."],
   },
 
-  // Init systems
+  // Init systems, and what stands in their place
+  {
+    id: "stage/bootstrap",
+    stage: "userspace",
+    program: "bootstrap",
+    pattern: /^ \+> \S|^\w[\w.+~-]{0,100}: beginning build using script /,
+    matches: [" +> ./bootstrap-seeds/POSIX/x86/hex0-seed ./x86/hex0.hex0 ./x86/hex0 ", "make-3.82: beginning build using script pass1.sh"],
+    ignores: ["a +> b", "+> x", "beginning build using script"],
+  },
   {
     id: "stage/init",
     stage: "userspace",
