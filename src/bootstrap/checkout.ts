@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import { shellCommand } from "../formats/escape-shell.ts";
+import { IMPORT_STEP } from "./import-step.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import { parseSources, type SourceLine } from "./source-list.ts";
 
@@ -36,6 +37,8 @@ export interface Checkout {
   readonly files: readonly TreeFile[];
   /** Text of the boot sector's two stages; absent where that part of the tree is. */
   readonly bootSector?: { readonly stage1: string; readonly stage2: string };
+  /** The tree's own step that imports a payload, as text. */
+  readonly importStep?: string;
   /** Submodules, relative to the root, whose folders are empty or not there. Those of other architectures among them. */
   readonly missingSubmodules: readonly string[];
   /** What stops nothing but that the person should know. */
@@ -73,11 +76,13 @@ export async function readCheckout(root: string, job: Job): Promise<Checkout> {
     });
   }
   const files = ["seed", BOOTSTRAP_STEPS, GUIX_STEPS].flatMap((folder) => listTree(root, folder, job));
-  const [steps, guix, bootSector, modules] = await Promise.all([
+  const step = `${BOOTSTRAP_STEPS}/improve/${IMPORT_STEP}.sh`;
+  const [steps, guix, bootSector, modules, importStep] = await Promise.all([
     readSteps(root, BOOTSTRAP_STEPS),
     isFolder(join(root, GUIX_STEPS)).then((there) => (there ? readSteps(root, GUIX_STEPS) : undefined)),
     readBootSector(root),
     missingSubmodules(root),
+    files.some(({ path, kind }) => path === step && kind === "file") ? readText(root, step) : undefined,
   ]);
   job.signal.throwIfAborted();
   return {
@@ -87,6 +92,7 @@ export async function readCheckout(root: string, job: Job): Promise<Checkout> {
     ...(guix === undefined ? {} : { guix }),
     files: files.sort((a, b) => (a.path < b.path ? -1 : 1)),
     ...(bootSector === undefined ? {} : { bootSector }),
+    ...(importStep === undefined ? {} : { importStep }),
     missingSubmodules: modules,
     warnings: [...steps.warnings, ...(guix?.warnings ?? [])],
   };

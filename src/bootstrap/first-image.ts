@@ -2,6 +2,7 @@
 import { encodeSrcfsCommand, encodeSrcLine, SRCFS_NAME_BYTES_MAX, type SrcfsCommand } from "../formats/srcfs.ts";
 import { type Checkout, STAGE0, type TreeFile } from "./checkout.ts";
 import { type Amount, SRCFS_SIZE_MAX } from "./limits.ts";
+import type { BootstrapOptions } from "./options.ts";
 
 const SECTOR_BYTES = 512;
 const MIB = 1024 * 1024;
@@ -43,24 +44,30 @@ export interface FirstImage {
 export function firstImageEntries(
   checkout: Checkout,
   made: readonly ImageEntry[],
-  options: { readonly guix: boolean },
+  { buildGuixAlso, earlyPreseed }: Pick<BootstrapOptions, "buildGuixAlso" | "earlyPreseed">,
 ): readonly ImageEntry[] {
   const entries = new Map<string, ImageEntry>();
   const put = (path: string, { kind, sizeBytes }: Omit<ImageEntry, "path">): void => {
     // Whatever lies in a folder called .git, or is called like x.github.txt, is left out, as the original does.
     if (!path.includes(".git")) entries.set(path, { path, kind, sizeBytes });
   };
-  const below = ({ path }: TreeFile, folder: string): string | undefined =>
-    path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : undefined;
-  for (const file of checkout.files) {
-    const path = below(file, STAGE0);
-    if (path !== undefined && path !== "bootstrap-seeds" && !path.startsWith("bootstrap-seeds/")) put(path, file);
+  const copied = (folder: string, wanted: (path: string, file: TreeFile) => boolean): void => {
+    for (const file of checkout.files) {
+      const path = file.path.startsWith(`${folder}/`) ? file.path.slice(folder.length + 1) : "";
+      if (path !== "" && wanted(path, file)) put(path, file);
+    }
+  };
+  if (earlyPreseed === undefined) {
+    copied(STAGE0, (path) => path !== "bootstrap-seeds" && !path.startsWith("bootstrap-seeds/"));
+    copied("seed", (path, { kind }) => kind === "file" && !path.includes("/"));
+  } else {
+    // What is in the tar is not known here: one file of unknown size stands for it.
+    put("early-preseed", { kind: "file", sizeBytes: undefined });
+    const start = checkout.files.find(({ path }) => path === "seed/preseeded.kaem");
+    if (start !== undefined) put("kaem.x86", start);
   }
-  for (const file of checkout.files) {
-    const seed = below(file, "seed");
-    if (seed !== undefined && file.kind === "file" && !seed.includes("/")) put(seed, file);
-    else if (file.path === "steps" || below(file, "steps") !== undefined) put(file.path, file);
-    else if (options.guix && (file.path === "steps-guix" || below(file, "steps-guix") !== undefined)) put(file.path, file);
+  for (const folder of buildGuixAlso ? ["steps", "steps-guix"] : ["steps"]) {
+    for (const file of checkout.files) if (file.path === folder || file.path.startsWith(`${folder}/`)) put(file.path, file);
   }
   for (const entry of made) {
     const parts = entry.path.split("/");

@@ -94,8 +94,11 @@ const tell = (manifest: Manifest, options: BootstrapOptions, { configuration }: 
 
 function forced(tree: PlacementTree, options: BootstrapOptions, facts: PlacementFacts, story: Story): PlacedImport {
   const line = namedLine(tree.manifest, options.importAfter!);
-  const jump = story.steps.find((step) => step.directive === "jump" && step.name === "fiwix");
-  if (jump !== undefined && line.line < jump.line)
+  // The importer is built before that jump, by a compiler that is there only then.
+  const jump = tree.manifest.lines.find(({ directive, name }) => directive === "jump" && name === "fiwix");
+  if (jump === undefined) throw noKernel(tree.manifest);
+  const jumps = story.steps.some((step) => step.line === jump.line);
+  if (jumps && line.line < jump.line)
     throw new HiperisoError({
       what: "place the import",
       where: "--import-after",
@@ -124,15 +127,8 @@ function fitted(tree: PlacementTree, options: BootstrapOptions, facts: Placement
     return step === undefined ? [] : [tree.manifest.lines.find(({ line }) => line === step.line)!];
   });
   const [first] = candidates;
-  if (first === undefined)
-    throw new HiperisoError({
-      what: "place the import",
-      where: tree.manifest.where,
-      expected: `a "jump: fiwix" that runs, to a kernel that can read a second disk`,
-      found: "none",
-      hint: "Name a step with --import-after, or leave --external-sources out.",
-      kind: "usage",
-    });
+  const builds = tree.manifest.lines.some(({ directive, name }) => directive === "jump" && name === "fiwix");
+  if (first === undefined || !builds) throw noKernel(tree.manifest);
   const passedOver: string[] = [];
   for (const [index, line] of candidates.entries()) {
     const manifest = withImport(tree.manifest, line);
@@ -153,6 +149,16 @@ function fitted(tree: PlacementTree, options: BootstrapOptions, facts: Placement
   }
   throw new Error("no candidate was taken");
 }
+
+const noKernel = (manifest: Manifest): HiperisoError =>
+  new HiperisoError({
+    what: "place the import",
+    where: manifest.where,
+    expected: `a "jump: fiwix", to a kernel that can read a second disk`,
+    found: "none",
+    hint: "Leave --external-sources out: then the guest downloads what comes late.",
+    kind: "usage",
+  });
 
 /** The manifest with the build of the importer before `jump: fiwix` and the step behind `after`. */
 function withImport(manifest: Manifest, after: ManifestLine): Manifest {

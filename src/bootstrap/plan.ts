@@ -93,7 +93,7 @@ export function planBootstrap(checkout: Checkout, options: BootstrapOptions, fac
       ? measureSecondStage(checkout.bootSector.stage2, `${BOOT_SECTOR.folder}/${BOOT_SECTOR.stage2}`)
       : undefined;
   const made = madeEntries({ configuration, manifest, additions, early, facts });
-  const image = stage && measureFirstImage(firstImageEntries(checkout, made, { guix: guix !== undefined }), stage.srcfsSector);
+  const image = stage && measureFirstImage(firstImageEntries(checkout, made, options), stage.srcfsSector);
   const disks = planDisks({ form, options, payload, early, late, strays, treeBytes: treeBytes(checkout, options), image, facts });
   const limits = [
     ...(stage === undefined || image === undefined ? [] : bootLimits(stage, options, story, image)),
@@ -141,7 +141,7 @@ export function refuseBrokenLimits(plan: BootstrapPlan): void {
 /** What the target holds without distfiles and additions. */
 function treeBytes(checkout: Checkout, options: BootstrapOptions): number {
   if (formOf(options) !== "kernel-bootstrap") return checkout.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return firstImageEntries(checkout, [], { guix: options.buildGuixAlso }).reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+  return firstImageEntries(checkout, [], options).reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
 }
 
 /** What the tree does not bring itself. */

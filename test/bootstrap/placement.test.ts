@@ -129,7 +129,8 @@ describe("the import", () => {
   });
 
   test("needs a kernel that reads disks", () => {
-    expect(refusal(() => place(SMALL, {}, "build: cc-1\nimprove: after\n")).expected).toContain("jump: fiwix");
+    for (const raw of [{}, { importAfter: "cc-1" }])
+      expect(refusal(() => place(SMALL, raw, "build: cc-1\njump: linux\nimprove: after\n")).expected).toContain("jump: fiwix");
   });
 });
 

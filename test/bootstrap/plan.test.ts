@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,6 +8,7 @@ import { checkOptions, type RawOptions } from "../../src/bootstrap/options.ts";
 import { planBootstrap, refuseBrokenLimits } from "../../src/bootstrap/plan.ts";
 import { type PlanFacts, readPlanFacts } from "../../src/bootstrap/plan-facts.ts";
 import { planText } from "../../src/bootstrap/plan-text.ts";
+import { prepareBootstrap } from "../../src/bootstrap/prepare.ts";
 import { HiperisoError } from "../../src/contract/error.ts";
 import { quietJob } from "../../src/contract/job.ts";
 import { encodeSrcfsCommand, encodeSrcLine } from "../../src/formats/srcfs.ts";
@@ -20,10 +21,17 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 let count = 0;
-async function tree(options: SmallTreeOptions = {}): Promise<string> {
+async function tree(options: SmallTreeOptions): Promise<string> {
   count += 1;
   return (await makeSmallTree(join(folder, `tree-${count}`), options)).root;
 }
+
+/** The tree as it is, for whoever changes nothing in it. */
+let shared: Promise<string> | undefined;
+const plain = (): Promise<string> => {
+  shared ??= tree({});
+  return shared;
+};
 
 const PAYLOAD: RawOptions = { qemu: true, externalSources: true };
 
@@ -52,7 +60,7 @@ const names = (files: readonly { readonly name: string }[]): readonly string[] =
 
 describe("a plan with a payload", () => {
   test("says what goes where and what the target gets that the checkout has not", async () => {
-    const made = await plan(await tree(), PAYLOAD);
+    const made = await plan(await plain(), PAYLOAD);
     expect(made).toMatchObject({ mode: "qemu", form: "kernel-bootstrap", payload: true, manifestChanged: true });
     expect([names(made.early), names(made.late), made.network]).toEqual([
       SMALL_TREE_EARLY,
@@ -84,7 +92,7 @@ describe("a plan with a payload", () => {
   });
 
   test("takes the step for bash where bash reads it", async () => {
-    const made = await plan(await tree(), { ...PAYLOAD, importAfter: "jump: linux" });
+    const made = await plan(await plain(), { ...PAYLOAD, importAfter: "jump: linux" });
     expect(made.additions.at(-1)).toMatchObject({ guestFile: "payload-import/steps/improve/import_payload.bash" });
     expect(made.story.steps.find(({ name }) => name === "import_payload")).toMatchObject({ interpreter: "bash" });
   });
@@ -110,7 +118,7 @@ describe("a plan with a payload", () => {
   });
 
   test("has a container of known size: lengths, names, bytes, and zeros to a whole KiB", async () => {
-    const { late, disks } = await plan(await tree(), PAYLOAD);
+    const { late, disks } = await plan(await plain(), PAYLOAD);
     const bytes = late.reduce((sum, { name, sizeBytes }) => sum + 8 + Buffer.byteLength(name) + sizeBytes!, 12);
     expect(disks[1]).toMatchObject({ contentBytes: bytes, unknownFiles: 0, sizeBytes: Math.ceil(bytes / 1024) * 1024 });
   });
@@ -124,7 +132,7 @@ describe("a plan without a payload", () => {
     ["chroot", { chroot: true, externalSources: true }, []],
     ["bwrap", { bwrap: true }, []],
   ])("of %s adds nothing to the tree", async (_, raw, disks) => {
-    const root = await tree();
+    const root = await plain();
     const made = await plan(root, { ...raw, ...(raw.repo === undefined ? {} : { repo: root }) });
     expect(made).toMatchObject({ payload: false, manifestChanged: false, additions: [] });
     expect(made.import).toBeUndefined();
@@ -143,7 +151,7 @@ describe("a plan without a payload", () => {
 
 describe("the first image's size", () => {
   test("is what its parts come to, to the byte", async () => {
-    const root = await tree();
+    const root = await plain();
     const { checkout, options, facts } = await read(root, { qemu: true, targetSize: "1" });
     const { disks, configuration, manifest, early } = planBootstrap(checkout, options, facts);
     // Counted once more, from the rules: path in the guest → size.
@@ -169,14 +177,31 @@ describe("the first image's size", () => {
     expect(files.has("Odd names/ü.txt")).toBe(true);
   });
 
+  test("with a preseed is a lower bound: what is in it is not known", async () => {
+    const { disks, story } = await plan(await plain(), { qemu: true, earlyPreseed: "p.tar" });
+    expect(disks[0]).toMatchObject({ unknownFiles: 1 });
+    expect(story.steps[0]).toMatchObject({ interpreter: "bash", script: "/steps/2.sh" });
+  });
+
   test("is filled up to the target's size, and a lower bound where sizes are not known", async () => {
     const root = await tree({ distfiles: [] });
     const { disks, warnings, early } = await plan(root, { qemu: true, targetSize: "64M" });
     expect(disks[0]!.sizeBytes).toBeUndefined();
     expect(disks[0]).toMatchObject({ contentBytes: 1024 * 1024, unknownFiles: early.length });
     expect(warnings.join("\n")).toContain(`${early.length} of ${early.length} files are not in the folder of distfiles`);
-    expect((await plan(await tree(), { qemu: true, targetSize: "64M" })).disks[0]!.sizeBytes).toBe(64 * 1024 * 1024);
+    expect((await plan(await plain(), { qemu: true, targetSize: "64M" })).disks[0]!.sizeBytes).toBe(64 * 1024 * 1024);
   });
+});
+
+test("the disks that are made have the planned sizes", async () => {
+  const root = await plain();
+  const { checkout, options, facts } = await read(root, { ...PAYLOAD, targetSize: "1" });
+  const made = planBootstrap(checkout, options, facts);
+  const target = join(folder, "target");
+  await prepareBootstrap({ plan: made, checkout, tree: root, distfiles: join(root, "distfiles"), target, env: {} }, quietJob);
+  expect(made.disks.map(({ name }) => [name, statSync(join(target, name)).size])).toEqual(
+    made.disks.map(({ name, sizeBytes }) => [name, sizeBytes]),
+  );
 });
 
 describe("limits", () => {
@@ -191,7 +216,7 @@ describe("limits", () => {
     ["content of disk.img", { qemu: true, kernel: "k", targetSize: "2G" }, "seed-cc-0.1.tar.gz", 1024 * MIB],
     ["payload disk under Fiwix", { ...PAYLOAD, importAfter: "jump: fiwix" }, "late-1.0.tar.gz", 4096 * MIB],
   ])("%s: media are refused, with the numbers", async (name, raw, file, bytes) => {
-    const root = await tree();
+    const root = await plain();
     const options = { ...raw, ...(raw.repo === undefined ? {} : { repo: join(root, "steps") }) };
     const made = await plan(root, options, sized(file, bytes));
     expect(made.limits.find((limit) => limit.name === name)).toMatchObject({ ok: false, stops: true });
@@ -203,7 +228,7 @@ describe("limits", () => {
   });
 
   test("the sector of the source file system has to be the one in the code of stage 2", async () => {
-    const { options, checkout, facts } = await read(await tree(), { qemu: true });
+    const { options, checkout, facts } = await read(await plain(), { qemu: true });
     const longer = { ...checkout, bootSector: { ...checkout.bootSector!, stage2: `${checkout.bootSector!.stage2}${"#".repeat(512)}\n` } };
     expect(planBootstrap(checkout, options, facts).limits[0]).toMatchObject({ value: 175, limit: 175, ok: true });
     expect(planBootstrap(longer, options, facts).limits[0]).toMatchObject({ value: 176, limit: 175, ok: false, stops: true });
@@ -212,14 +237,14 @@ describe("limits", () => {
   });
 
   test("slots: more files than the first kernel has room for", async () => {
-    const { options, checkout, facts } = await read(await tree(), { qemu: true });
+    const { options, checkout, facts } = await read(await plain(), { qemu: true });
     const many = Array.from({ length: 14_332 }, (_, index) => ({ path: `steps/x/${index}`, kind: "file" as const, sizeBytes: 0 }));
     const { limits } = planBootstrap({ ...checkout, files: [...checkout.files, ...many] }, options, facts);
     expect(limits.find(({ name }) => name === "file slots")).toMatchObject({ ok: false, stops: true });
   });
 
   test("names: one that is too long is refused, one with a newline by its path", async () => {
-    const { options, checkout, facts } = await read(await tree(), { qemu: true });
+    const { options, checkout, facts } = await read(await plain(), { qemu: true });
     const withName = (name: string) => ({
       ...checkout,
       files: [...checkout.files, { path: `steps/${name}`, kind: "file" as const, sizeBytes: 1 }],
@@ -231,12 +256,12 @@ describe("limits", () => {
   });
 
   test("a configuration line that the guest cannot read whole", async () => {
-    const made = await plan(await tree(), { qemu: true, mirrors: [`http://${"m".repeat(2040)}`] });
+    const made = await plan(await plain(), { qemu: true, mirrors: [`http://${"m".repeat(2040)}`] });
     expect(made.limits.at(-1)).toMatchObject({ name: "bootstrap.cfg, line of MIRRORS", ok: false, stops: true });
   });
 
   test("little memory and a small disk are warnings", async () => {
-    const made = await plan(await tree(), { qemu: true, qemuRam: "2048", targetSize: "1G" });
+    const made = await plan(await plain(), { qemu: true, qemuRam: "2048", targetSize: "1G" });
     refuseBrokenLimits(made);
     expect(made.warnings.filter((warning) => warning.startsWith("Over a limit"))).toEqual([
       expect.stringMatching(/memory: 2048 MiB, at least 4096 MiB/),
@@ -247,7 +272,7 @@ describe("limits", () => {
 
 describe("a checkout that lacks something", () => {
   test("is refused where that is needed, by name, with the command", async () => {
-    const root = await tree();
+    const root = await tree({});
     rmSync(join(root, "builder-hex0"), { recursive: true });
     mkdirSync(join(root, "builder-hex0"));
     const error = await refusal(plan(root, { qemu: true }));
@@ -257,14 +282,14 @@ describe("a checkout that lacks something", () => {
   });
 
   test("needs the folder of its own architecture only", async () => {
-    const root = await tree();
+    const root = await tree({});
     rmSync(join(root, "seed/stage0-posix/AMD64"), { recursive: true });
     expect((await plan(root, { qemu: true })).arch).toBe("x86");
     expect((await refusal(plan(root, { chroot: true, arch: "amd64" }))).found).toBe("empty folders: seed/stage0-posix/AMD64");
   });
 
   test("needs the seeds' binaries only where nothing makes them", async () => {
-    const root = await tree();
+    const root = await tree({});
     rmSync(join(root, "seed/stage0-posix/bootstrap-seeds"), { recursive: true });
     expect((await plan(root, { qemu: true })).form).toBe("kernel-bootstrap");
     expect((await refusal(plan(root, { bwrap: true }))).found).toBe("empty folders: seed/stage0-posix/bootstrap-seeds");
@@ -277,7 +302,7 @@ describe("a checkout that lacks something", () => {
   });
 
   test("has no steps of Guix", async () => {
-    expect((await refusal(plan(await tree(), { qemu: true, buildGuixAlso: true }))).expected).toContain("steps-guix/manifest");
+    expect((await refusal(plan(await plain(), { qemu: true, buildGuixAlso: true }))).expected).toContain("steps-guix/manifest");
   });
 });
 
@@ -287,6 +312,7 @@ describe("warnings", () => {
     ["a folder for a mirror", { qemu: true, mirrors: ["file:///srv"] }, /^A file:\/\/ mirror is served by this computer/],
     ["no configuration", { ...PAYLOAD, createConfig: false, importAfter: "jump: fiwix" }, /nothing is imported/],
     ["the configurator", { qemu: true, configurator: true }, /^--configurator/],
+    ["a pass of the original's tests", { qemu: true, internalCi: "pass1" }, /^manifest:21: "jump: break" ends this run/],
     ["a preseed", { qemu: true, earlyPreseed: "p.tar" }, /^--early-preseed/],
     ["a disk that is not known", { bareMetal: true, externalSources: true }, /^On bare metal/],
     [
@@ -295,7 +321,23 @@ describe("warnings", () => {
       /^Over a limit: root of Linux: 1\.32 GiB/,
     ],
   ])("%s", async (_, raw, warning) => {
-    expect((await plan(await tree(), raw)).warnings).toEqual(expect.arrayContaining([expect.stringMatching(warning)]));
+    expect((await plan(await plain(), raw)).warnings).toEqual(expect.arrayContaining([expect.stringMatching(warning)]));
+  });
+
+  test("name what kaem cannot read in a step of the tree's own, where kaem reads it", async () => {
+    const step = "set -e\npayload-import /external/distfiles || exit 1\n";
+    const files = { "steps/improve/import_payload.sh": step };
+    const { warnings } = await plan(await tree({ withPayloadStep: true, files }), PAYLOAD);
+    expect(warnings).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^steps\/improve\/import_payload\.sh:2:\d+: kaem reads this step, and cannot: /)]),
+    );
+    const late = await plan(await tree({ files }), { ...PAYLOAD, importAfter: "jump: linux" });
+    expect(late.warnings.join("\n")).not.toContain("kaem reads");
+  });
+
+  test("say that an import of the tree's own will not run", async () => {
+    const made = await plan(await tree({ withPayloadStep: true }), { ...PAYLOAD, createConfig: false });
+    expect(made.warnings).toEqual(expect.arrayContaining([expect.stringMatching(/^The import of the payload does not run/)]));
   });
 
   test("name steps that have nothing to run, and variables that nothing sets", async () => {
@@ -312,6 +354,6 @@ describe("warnings", () => {
 });
 
 test("a plan is plain data", async () => {
-  const made = await plan(await tree(), PAYLOAD);
+  const made = await plan(await plain(), PAYLOAD);
   expect(JSON.parse(JSON.stringify(made))).toEqual(made);
 });
