@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -230,6 +230,38 @@ describe.each(importers)("the importer built by $name", ({ name, program, needs 
       expectFailure(run(program, words), 1, /usage: payload-import \[--once MARKER\] DIR \[DEVICE\.\.\.\]|too long/);
     },
   );
+});
+
+const oneImporter = importers.find(({ program }) => program !== undefined)?.program;
+const loopDevices =
+  process.getuid?.() === 0 && spawnSync("losetup", ["--find"]).status === 0 ? "" : "skipped: loop devices are root's, and need losetup";
+
+describe.skipIf(oneImporter === undefined || loopDevices !== "")(`the importer on a block device ${loopDevices}`, () => {
+  const ON_DISK: readonly Entry[] = [ENTRIES[0]!, { name: "large", bytes: Buffer.alloc(2 ** 20, "large") }];
+
+  /** The container as a block device, its file cut to `length` after the device was made. */
+  function importingDevice(length?: number): Ran {
+    const file = join(place, "device");
+    writeFileSync(file, container({ entries: ON_DISK }));
+    const device = spawnSync("losetup", ["--find", "--show", "--read-only", file], { encoding: "utf8" }).stdout.trim();
+    try {
+      if (length !== undefined) truncateSync(file, length);
+      return run(oneImporter!, ["--once", join(place, "marker"), join(place, "to"), device]);
+    } finally {
+      spawnSync("losetup", ["--detach", device]);
+    }
+  }
+
+  test("unpacks what is on it", () => {
+    expect(importingDevice()).toMatchObject({ status: 0, stderr: "" });
+    expect(imported()).toEqual(contents(ON_DISK));
+  });
+
+  test("says at which byte a device cannot be read", () => {
+    expectFailure(importingDevice(2 ** 19), 3, /: byte 0x0000000000080000: file 2 of 2 "large": the device cannot be read/);
+    expect(imported()).toEqual(contents([ENTRIES[0]!]));
+    expect(readdirSync(place)).not.toContain("marker");
+  });
 });
 
 describe.each(harnesses)("the importer in a world in memory, $name, with sanitizers", ({ program, needs }) => {
