@@ -289,7 +289,7 @@ static u32 text_length(const char *text)
 	return length;
 }
 
-/* `folder`/`last` into `path`, which has room for the longest of both. */
+/* `front`/`last` into `path`, which has room for the longest of both. */
 static void join(char *path, const char *front, const char *last, u32 length)
 {
 	u32 i;
