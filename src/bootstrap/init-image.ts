@@ -11,6 +11,7 @@
  * In a folder the files and folders are sorted by the bytes of their names. The original takes them as the file system gives them, so that its
  * images differ from one computer to the next.
  */
+import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
@@ -67,7 +68,7 @@ export interface InitImageLayout {
 export interface InitImageInput {
   /** The two stages, as hex0 source. */
   readonly bootSector: { readonly stage1: string; readonly stage2: string };
-  /** Files and folders of the first system's root. */
+  /** Files and folders of the first system's root, in any order. */
   readonly entries: readonly TargetEntry[];
   /** The image is at least this large. */
   readonly targetSizeBytes: bigint;
@@ -84,7 +85,9 @@ export function planInitImage({ bootSector, entries, targetSizeBytes, commands =
     part("boot-sector", 0n, checkedStage1(bootSector.stage1)),
     part("stage2-source", BigInt(SECTOR_BYTES), stage2),
   ];
-  const walked = walk(entries.filter(({ path }) => !path.includes(".git")));
+  const kept = entries.filter(({ path }) => !path.includes(".git"));
+  const walked = walk(kept);
+  assert(walked.length === kept.length, "the folder of every entry is an entry");
   let offset = BigInt(srcfsSector * SECTOR_BYTES);
   let fileBytes = 0n;
   for (const entry of [undefined, ...walked]) {

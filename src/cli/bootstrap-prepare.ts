@@ -124,7 +124,7 @@ async function bringSources(
 const LOSSES: Readonly<Record<SrcfsLoss["loss"], string>> = {
   "empty-file": "files without a byte do not reach the next kernel",
   "empty-directory": "folders without a file that has one do not reach the next kernel",
-  dot: "names with a dot at the front of a part: the first kernel takes the dot and the letter behind it away",
+  dot: "names of which a part begins with a dot reach the next kernel without the dot and the letter behind it",
 };
 
 function lossLines(losses: readonly SrcfsLoss[]): readonly string[] {

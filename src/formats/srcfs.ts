@@ -18,7 +18,8 @@ export const SRCFS_FILE_BYTES_MAX = 0xffff_ffffn;
 export const SRCFS_LINE_BYTES_MAX = 2 * (SRCFS_NAME_BYTES_MAX + 2) + 8;
 
 const NEWLINE = 0x0a;
-const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const encoder = new TextEncoder();
+const utf8 = (text: string): Uint8Array => encoder.encode(text);
 
 /** `path` from the root, without a leading slash; "" is the root itself. Throws on a name or a size that the format cannot hold. */
 export function encodeSrcLine(path: string, sizeBytes: bigint): Uint8Array {
@@ -72,7 +73,7 @@ export interface SrcfsEntry {
   readonly sizeBytes: bigint;
 }
 
-/** `empty-*`: nothing of it reaches the next kernel. `dot`: it stands there under another name. */
+/** `empty-*`: nothing of it reaches the next kernel. `dot`: it gets there under another name. */
 export interface SrcfsLoss {
   readonly path: string;
   readonly loss: "empty-file" | "empty-directory" | "dot";
@@ -80,7 +81,8 @@ export interface SrcfsLoss {
 
 /**
  * What a tree loses in this form: files without a byte, folders with no file that has one, and names that begin with a dot. Of these the
- * kernel takes the dot and the next letter away, since it looks for `/./` and no further; `..` and a third letter take the folder too.
+ * kernel takes the dot and the next letter away, since it looks for `/./` and no further; `..` and a third letter take the folder too. It does
+ * the same where a file is looked for, so that it finds them itself; the kernel after it has them under the other name.
  */
 export function srcfsLosses(entries: readonly SrcfsEntry[]): readonly SrcfsLoss[] {
   const kept = new Set<string>();
