@@ -60,6 +60,16 @@ export const MACHINE_RULES: readonly MachineRule[] = [
     hint: "Look at what stands last before each reset in serial.log. Nothing at all: a triple fault early in the kernel or its loader; try the other firmware, or another processor model.",
   },
   {
+    id: "machine/program-failed",
+    reason: "program_failed",
+    kind: "build_failed",
+    severity: "fatal",
+    domain: "userspace",
+    follows: ["build_failed"],
+    explanation: "The program that was recorded ended with an error.",
+    hint: "Its last lines say why, if anything does: a shell that stops at the first error adds no word of its own.",
+  },
+  {
     id: "machine/hang",
     reason: "hang",
     kind: "hang",

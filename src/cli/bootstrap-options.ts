@@ -50,7 +50,7 @@ export function bootstrapCommand(name: string) {
 }
 
 /** `-bw` is one flag here and not `-b -w`. */
-function withTwoLetterFlags<Kind extends Pick<Command, "parseOptions">>(command: Kind): Kind {
+export function withTwoLetterFlags<Kind extends Pick<Command, "parseOptions">>(command: Kind): Kind {
   const parse = command.parseOptions.bind(command);
   command.parseOptions = (argv) => {
     const end = argv.indexOf("--");

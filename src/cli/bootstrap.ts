@@ -4,6 +4,7 @@ import { planBootstrap } from "../bootstrap/plan.ts";
 import { readPlanFacts } from "../bootstrap/plan-facts.ts";
 import { planText } from "../bootstrap/plan-text.ts";
 import { EXIT } from "../contract/error.ts";
+import { bootCommand, runCommand } from "./bootstrap-boot.ts";
 import { askedOf, bootstrapCommand } from "./bootstrap-options.ts";
 import { compareCommand, prepareCommand } from "./bootstrap-prepare.ts";
 import { sourcesCommand } from "./bootstrap-sources.ts";
@@ -16,6 +17,8 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(plan(cli))
     .addCommand(sourcesCommand(cli))
     .addCommand(prepareCommand(cli))
+    .addCommand(bootCommand(cli))
+    .addCommand(runCommand(cli))
     .addCommand(compareCommand(cli));
 }
 

@@ -204,6 +204,8 @@ export const ENDING_REASONS = [
   "qemu_died",
   /** The recorder failed or was killed; found by a later start, or said by its own last words. */
   "recorder_died",
+  /** A session without a machine: the program that was recorded ended, and not well. */
+  "program_failed",
 ] as const;
 export type EndingReason = (typeof ENDING_REASONS)[number];
 

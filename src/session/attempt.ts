@@ -37,7 +37,7 @@ export async function runAttempt(
   const scratch = await mkdtemp(join(sessionScratch, "attempt-"));
   const goal = createGoal(recording.goal);
   // Before QEMU runs: the analyser builds its tables here, and the guest should not share a processor with that.
-  const console_ = createConsoleWatch({ goal, rules: recording.rules });
+  const console_ = createConsoleWatch({ goal, rules: recording.rules, steps: recording.steps });
   const setStatus = async (stage: StatusStage, exitCode?: number | null) => {
     await directory.setStatus("running", stage, exitCode);
     onEvent({ type: "status", stage });

@@ -1,5 +1,6 @@
 /** From a machine that is decided to all that a recording needs: who we are, what the session says from its start, where private files go. */
 import { basename, isAbsolute } from "node:path";
+import type { ExpectedStep } from "../analysis/build-notes.ts";
 import type { Rule } from "../analysis/rule.ts";
 import type { Job } from "../contract/job.ts";
 import { PARAMETERS, type Settings, standardSettings } from "../contract/parameters.ts";
@@ -30,13 +31,14 @@ export interface RecordingWish {
   readonly settings: Settings;
   readonly goal: string;
   readonly rules: readonly Rule[];
+  readonly steps?: readonly ExpectedStep[];
   readonly warnings: readonly string[];
   /** Fields that `session.json` has besides. */
   readonly added?: Readonly<Record<string, unknown>>;
 }
 
 export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: RecordingPlace): Recording {
-  const { subject, settings, goal, rules, warnings, added = {} } = wish;
+  const { subject, settings, goal, rules, steps = [], warnings, added = {} } = wish;
   const { host, kvm, plan, emulated, firmware } = wish.prepared;
   const identity = readIdentity(env);
   const mask = (text: string) => maskIdentity(text, identity);
@@ -52,6 +54,7 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
     emulated,
     goal,
     rules,
+    steps,
     session: {
       logDirectory: settings.logDir,
       imageBaseName: basename(subject),
@@ -92,6 +95,10 @@ export interface MachineToRecord {
   readonly logDir: string;
   readonly goal: string;
   readonly rules?: readonly Rule[];
+  /** The steps of the build that runs in the guest, in order. */
+  readonly steps?: readonly ExpectedStep[];
+  /** QEMU's program; undefined: the one on PATH. A name is looked for there, a path is taken as it is. */
+  readonly qemu?: string;
   /** What the session is named after; undefined: the kernel, else the first disk. */
   readonly subject?: string;
   readonly warnings?: readonly string[];
@@ -100,8 +107,8 @@ export interface MachineToRecord {
 
 /** Plans a machine of these parts, boots and records it. Throws (kind `usage`) on parts that no machine has, before anything is made. */
 export async function recordMachine(wish: MachineToRecord, place: RecordingPlace): Promise<Recorded> {
-  const { parts, logDir, goal, rules = [], warnings = [], added = {} } = wish;
-  const prepared = await prepareParts(parts, place.env, place.clock, place.job);
+  const { parts, logDir, goal, rules = [], steps = [], warnings = [], added = {} } = wish;
+  const prepared = await prepareParts(parts, place.env, place.clock, place.job, wish.qemu);
   const subject = wish.subject ?? parts.kernel?.path ?? parts.disks[0]!.path; // planParts refuses a machine without both
   const settings: Settings = {
     ...standardSettings,
@@ -116,7 +123,7 @@ export async function recordMachine(wish: MachineToRecord, place: RecordingPlace
   };
   const told = [...warnings, ...prepared.plan.warnings];
   for (const text of told) place.onEvent({ type: "warning", text });
-  return await recordBoot(newRecording({ prepared, subject, settings, goal, rules, warnings: told, added }, place));
+  return await recordBoot(newRecording({ prepared, subject, settings, goal, rules, steps, warnings: told, added }, place));
 }
 
 /** `env.txt`: the settings in force and facts of the host, never the process environment. Control characters become escapes: a line is a value. */

@@ -55,7 +55,7 @@ export async function prepareBoot(
   const path = resolve(imagePath);
   const image = await openImageFacts(path, job.signal);
   const { accelerator, settings } = request;
-  const known = await askHost({ accelerator, fallback: settings.fallback, secureBoot: settings.secureBoot }, env, clock, job);
+  const known = await askHost({ accelerator, fallback: settings.fallback, secureBoot: settings.secureBoot, qemu: QEMU }, env, clock, job);
   const imageToBoot = imageToBootOf(image, path, (await stat(path)).isBlockDevice());
   return {
     plan: planMachine(request, imageToBoot, known.hostToBootOn),
@@ -68,7 +68,13 @@ export async function prepareBoot(
 }
 
 /** As `prepareBoot`, for a machine whose parts are given. Files are looked at here: a disk or kernel that cannot be read is refused. */
-export async function prepareParts(parts: MachineParts, env: Environment, clock: Clock, job: Job): Promise<PreparedMachine> {
+export async function prepareParts(
+  parts: MachineParts,
+  env: Environment,
+  clock: Clock,
+  job: Job,
+  qemu: string = QEMU,
+): Promise<PreparedMachine> {
   const { kernel } = parts;
   for (const path of kernel === undefined ? [] : [kernel.path, ...(kernel.initrd === undefined ? [] : [kernel.initrd])]) {
     await checkReadable(path, false);
@@ -76,7 +82,7 @@ export async function prepareParts(parts: MachineParts, env: Environment, clock:
   const disks: Disk[] = [];
   for (const disk of parts.disks) disks.push({ ...disk, blockDevice: await checkReadable(disk.path, disk.writable) });
   const { accelerator, fallback } = parts;
-  const { hostToBootOn, host, kvm, firmware } = await askHost({ accelerator, fallback, secureBoot: false }, env, clock, job);
+  const { hostToBootOn, host, kvm, firmware } = await askHost({ accelerator, fallback, secureBoot: false, qemu }, env, clock, job);
   const plan = planParts({ ...parts, disks }, hostToBootOn);
   return { plan, emulated: planParts({ ...parts, disks, accelerator: "tcg" }, hostToBootOn), host, kvm, firmware };
 }
@@ -106,10 +112,12 @@ interface HostKnown extends Pick<PreparedMachine, "host" | "kvm" | "firmware"> {
 
 interface HostQuestion extends AcceleratorWish {
   readonly secureBoot: boolean;
+  /** A name on PATH, or a path. */
+  readonly qemu: string;
 }
 
 async function askHost(question: HostQuestion, env: Environment, clock: Clock, job: Job): Promise<HostKnown> {
-  const qemu = await findTool(QEMU, env);
+  const qemu = question.qemu.includes("/") ? resolve(question.qemu) : await findTool(question.qemu, env);
   for (const tool of STARTERS) await findTool(tool, env);
   const folders = xdgFolders(env);
   const cacheDir = join(folders.cache, "hiperiso");

@@ -44,6 +44,7 @@ async function recordIn(directory: SessionDirectory, scratch: string, recording:
   try {
     recording.onEvent({ type: "session", id: directory.id, directory: directory.path, plan: recording.plan });
     await directory.markPhase("started");
+    if (recording.steps.length > 0) await directory.writeJson(SESSION_FILES.buildSteps, recording.steps);
     await saveHostInventory(directory, recording);
     ending = await runAttempt(directory, scratch, recording.plan, recording);
     if (recording.plan.accelerator.use === "kvm" && kvmFailed(ending)) {
@@ -78,12 +79,12 @@ const kvmFailed = (ending: Ending): boolean =>
   ending.reason === "internal_error" || (ending.reason === "qemu_died" && ending.serial_bytes === 0 && ending.qemu_exit_code !== 0);
 
 /** Analysis, and the files that close the session. Throws what had failed, once the session says so. */
-async function conclude(
+export async function conclude(
   directory: SessionDirectory,
   started: SessionStarted,
   ending: Ending,
   thrown: unknown,
-  { clock, host, rules, onEvent }: Recording,
+  { clock, host, rules, onEvent }: Pick<Recording, "clock" | "host" | "rules" | "onEvent">,
 ): Promise<Recorded> {
   const endTimeUtc = clock.utc();
   await directory.releaseReserve();

@@ -1,4 +1,5 @@
 /** What is to be recorded, and what a session tells while it lives: the words between `record.ts`, `attempt.ts` and whoever asks for a boot. */
+import type { ExpectedStep } from "../analysis/build-notes.ts";
 import type { Rule } from "../analysis/rule.ts";
 import type { ConsoleEvent } from "../analysis/watch.ts";
 import type { Job } from "../contract/job.ts";
@@ -27,6 +28,8 @@ export interface Recording {
   readonly goal: string;
   /** A person's own rules for the analyser, beside the table's. */
   readonly rules: readonly Rule[];
+  /** The steps of the build that runs in the guest, in order; empty for any other boot. */
+  readonly steps: readonly ExpectedStep[];
   readonly session: Omit<NewSession, "owner" | "firstStage">;
   readonly host: SessionEnded["host"];
   readonly ownIdentity: Pick<Owner, "pid" | "pid_start_ticks" | "boot_id">;

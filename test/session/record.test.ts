@@ -49,6 +49,7 @@ function recording(
     emulated: planned("tcg"),
     goal: "login",
     rules: [],
+    steps: [],
     session,
     host: { kernel_version: "6.1", cpu_model: "x", cpu_logical_cores: 2, total_ram_mb: 2048, virt_supported: false },
     ownIdentity: ownIdentity(),
