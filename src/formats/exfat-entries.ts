@@ -271,6 +271,31 @@ export function withName(entries: Uint8Array, name: string, table: UpcaseTable):
   return withSetChecksum(changed);
 }
 
+/** A copy with the hash of its name and the sum of the set as they must be; the set must have a name. */
+export function withSums(entries: Uint8Array, table: UpcaseTable): Uint8Array {
+  const changed = entries.slice();
+  changed[ENTRY_BYTES + 1] = changed[ENTRY_BYTES + 1]! | STREAM_FLAG.allocationPossible;
+  viewOf(changed).setUint16(ENTRY_BYTES + 4, nameHash(upcase(setName(changed), table)), true);
+  return withSetChecksum(changed);
+}
+
+/**
+ * The set that can be made of what is left of one: its stream, and the characters that its name entries hold. Never longer than what is left.
+ * Undefined where there is no stream, which alone says where the data is, or no entry for a name.
+ */
+export function salvagedSet(entries: Uint8Array, table: UpcaseTable): Uint8Array | undefined {
+  if (entries.length < 3 * ENTRY_BYTES || entries[ENTRY_BYTES] !== ENTRY.stream || entries[2 * ENTRY_BYTES] !== ENTRY.name)
+    return undefined;
+  const view = viewOf(entries);
+  const codes: number[] = [];
+  for (let at = 2 * ENTRY_BYTES; at < entries.length && entries[at] === ENTRY.name; at += ENTRY_BYTES) {
+    for (let unit = 0; unit < UNITS_IN_ENTRY; unit += 1) codes.push(view.getUint16(at + 2 + unit * 2, true));
+  }
+  const promised = entries[ENTRY_BYTES + 3]!;
+  const name = String.fromCharCode(...codes.slice(0, promised === 0 ? codes.length : promised)).replace(/\0.*$/s, "");
+  return withName(entries.subarray(0, 2 * ENTRY_BYTES), mendedName(name), table); // what else there was may be a name entry with a wrong kind
+}
+
 /** Writes the sum of a set into its primary entry, in place. */
 export function withSetChecksum(entries: Uint8Array): Uint8Array {
   viewOf(entries).setUint16(2, setChecksum(entries), true);

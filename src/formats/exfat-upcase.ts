@@ -54,10 +54,16 @@ const RECOMMENDED: readonly (readonly [first: number, last: number, step: number
  * one where all implementations say so.
  */
 export function recommendedUpcaseTable(): UpcaseTable {
-  const table = Uint16Array.from({ length: UNITS }, (_, unit) => unit);
+  const table = identity();
   for (const [first, last, step, to] of RECOMMENDED) {
     for (let unit = first; unit <= last; unit += step) table[unit] = to + unit - first;
   }
+  return table;
+}
+
+function identity(): UpcaseTable {
+  const table = new Uint16Array(UNITS);
+  for (let unit = 0; unit < UNITS; unit += 1) table[unit] = unit;
   return table;
 }
 
@@ -93,7 +99,7 @@ export function decodeUpcaseTable(bytes: Uint8Array, where: string, offset = 0n)
   const bad = (at: number, expected: string, found: string) =>
     new HiperisoError({ what: "read the up-case table", where: `${where}@${offset + BigInt(at)}`, expected, found });
   if (bytes.length % 2 !== 0) throw bad(bytes.length - 1, "words of two bytes", `${bytes.length} bytes`);
-  const table = Uint16Array.from({ length: UNITS }, (_, unit) => unit);
+  const table = identity();
   const view = viewOf(bytes);
   let unit = 0;
   for (let at = 0; at < bytes.length; at += 2) {

@@ -4,7 +4,7 @@ import { hex, viewOf } from "../../formats/bytes.ts";
 import { bootChecksums, decodeExfatBootSector, EXFAT_BOOT_BYTES, EXFAT_REGION_SECTORS, type ExfatBoot } from "../../formats/exfat-boot.ts";
 import { upcaseChecksum } from "../../formats/exfat-checksums.ts";
 import { type Allocation, allocationAt, decodeLabelEntry, ENTRY, isBenign } from "../../formats/exfat-entries.ts";
-import { decodeUpcaseTable, UPCASE_BYTES_MAX, type UpcaseTable } from "../../formats/exfat-upcase.ts";
+import { decodeUpcaseTable, recommendedUpcaseTable, UPCASE_BYTES_MAX, type UpcaseTable } from "../../formats/exfat-upcase.ts";
 import type { BlockStore } from "../block-store.ts";
 import { type Directory, openRoot, scanDirectory, slotOffset } from "./directory.ts";
 import { followClusters, type Medium, type Run } from "./medium.ts";
@@ -72,15 +72,24 @@ export interface RootFacts {
   /** That of the FAT in force. */
   readonly bitmap: RootEntry;
   readonly bitmapRuns: readonly Run[];
-  readonly upcase: RootEntry & { readonly table: UpcaseTable; readonly storedChecksum: number; readonly actualChecksum: number };
+  readonly upcase: RootEntry & {
+    readonly table: UpcaseTable;
+    readonly storedChecksum: number;
+    readonly actualChecksum: number;
+    /** Where a lenient caller was given the recommended table, because the volume's own cannot be read. */
+    readonly fault: HiperisoError | undefined;
+  };
   readonly label: string;
   readonly labelSlot: number | undefined;
   /** A critical entry that revision 1.00 does not know: the volume is not to be used (8.2). */
   readonly unknownCritical: number | undefined;
 }
 
-/** Throws HiperisoError with an offset where the root cannot be followed, or has no bitmap or up-case table that can be read. */
-export async function readRootFacts(medium: Medium): Promise<RootFacts> {
+/**
+ * `lenient`: an up-case table that cannot be read becomes the recommended one, and a fault. Throws HiperisoError with an offset where the root cannot be
+ * followed, or has no bitmap or up-case table that can be read.
+ */
+export async function readRootFacts(medium: Medium, { lenient = false }: { readonly lenient?: boolean } = {}): Promise<RootFacts> {
   const bad = (offset: bigint, expected: string, found: string) =>
     new HiperisoError({ what: "read the exFAT root directory", where: `${medium.where}@${offset}`, expected, found });
   const root = await openRoot(medium);
@@ -111,16 +120,26 @@ export async function readRootFacts(medium: Medium): Promise<RootFacts> {
   if (bitmap.allocation.dataBytes < bitmapBytes)
     throw bad(bitmap.offset + 24n, `a bitmap of ${bitmapBytes} bytes`, `${bitmap.allocation.dataBytes}`);
   const bitmapRuns = await wholeRuns(medium, { ...bitmap.allocation, dataBytes: bitmapBytes }, "the allocation bitmap");
-  if (upcase.allocation.dataBytes > BigInt(UPCASE_BYTES_MAX) || upcase.allocation.dataBytes === 0n) {
-    throw bad(upcase.offset + 24n, `an up-case table of ${UPCASE_BYTES_MAX} bytes at most`, `${upcase.allocation.dataBytes}`);
+  let table: UpcaseTable;
+  let actualChecksum = upcase.storedChecksum;
+  let fault: HiperisoError | undefined;
+  try {
+    if (upcase.allocation.dataBytes > BigInt(UPCASE_BYTES_MAX) || upcase.allocation.dataBytes === 0n) {
+      throw bad(upcase.offset + 24n, `an up-case table of 1 to ${UPCASE_BYTES_MAX} bytes`, `${upcase.allocation.dataBytes}`);
+    }
+    const bytes = await readAll(medium, upcase.allocation, "the up-case table");
+    actualChecksum = upcaseChecksum(bytes);
+    table = decodeUpcaseTable(bytes, medium.where, medium.offsetOf(upcase.allocation.firstCluster));
+  } catch (error) {
+    if (!lenient || !(error instanceof HiperisoError)) throw error;
+    table = recommendedUpcaseTable();
+    fault = error;
   }
-  const bytes = await readAll(medium, upcase.allocation, "the up-case table");
-  const table = decodeUpcaseTable(bytes, medium.where, medium.offsetOf(upcase.allocation.firstCluster));
   return {
     root,
     bitmap,
     bitmapRuns,
-    upcase: { ...upcase, table, actualChecksum: upcaseChecksum(bytes) },
+    upcase: { ...upcase, table, actualChecksum, fault },
     label,
     labelSlot,
     unknownCritical,

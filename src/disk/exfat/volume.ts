@@ -423,7 +423,7 @@ class ExfatVolume implements Volume, Changing {
     job: Job,
   ): Promise<void> {
     const step = job.progress.begin(`write ${path}`, sizeBytes);
-    const writer = new ContentWriter(this.medium, runs);
+    const writer = new ContentWriter(this.medium, runs, sizeBytes);
     let bytes = 0n;
     const wrong = () =>
       this.#usage("write a file", path, `${sizeBytes} bytes of content, as announced`, bytes > sizeBytes ? "more" : `${bytes}`);
@@ -493,7 +493,7 @@ class ExfatVolume implements Volume, Changing {
       if (source.set.name === name && itself) return;
       const entries = withName(source.place.entries, name, this.#table);
       await this.#begin();
-      if (sameDirectory(parent, source.place.directory) && (await this.#renameInPlace(source, entries, name))) return;
+      if (sameDirectory(parent, source.place.directory) && (await this.#renameInPlace(source, entries))) return;
       const moved = await addSet(this, parent, name, entries);
       await this.medium.flush();
       // The folder that holds the old set may be the one that grew.
@@ -512,7 +512,7 @@ class ExfatVolume implements Volume, Changing {
   }
 
   /** Where the new set has the old one's length, or both lie in one sector, and one write does it. False: nothing was written. */
-  async #renameInPlace({ place }: Found, entries: Uint8Array, name: string): Promise<boolean> {
+  async #renameInPlace({ place }: Found, entries: Uint8Array): Promise<boolean> {
     const oldName = nameOfSet(place.entries) ?? "";
     const { directory, slot } = place;
     const count = entries.length / ENTRY_BYTES;
@@ -529,7 +529,6 @@ class ExfatVolume implements Volume, Changing {
     await applyEdits(this.medium, directory, edits);
     this.surveys.removed(directory, oldName, slot, before);
     this.surveys.forget(directory.firstCluster);
-    void name;
     return true;
   }
 
@@ -541,9 +540,8 @@ class ExfatVolume implements Volume, Changing {
       if (found === undefined) throw this.#usage(what, path, "a file or folder", parts.length === 0 ? "the root" : "nothing of that name");
       this.#refuseDamaged(found.place.directory, what);
       const top: Owned[] = [{ set: found.set, path }];
-      let below = 0;
-      for await (const _run of this.#owned(top)) below += 1; // all of it can be followed, before any of it goes
-      void below;
+      const following = this.#owned(top);
+      while ((await following.next()).done !== true); // all of it can be followed, before any of it goes
       if ((found.set.attributes & ATTRIBUTE.directory) !== 0 && options.recursive !== true) {
         const directory = await openDirectory(this.medium, path, found.set.allocation, found.place);
         for await (const item of scanDirectory(this.medium, directory)) {
@@ -655,24 +653,27 @@ class ContentWriter {
   readonly #runs: readonly Run[];
   #run = 0;
   #withinRun = 0n;
-  #buffers = [Buffer.alloc(PIECE_BYTES), Buffer.alloc(PIECE_BYTES)] as const;
+  readonly #buffers: readonly [Uint8Array, Uint8Array];
   #filling = 0;
   #filled = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(medium: Medium, runs: readonly Run[]) {
+  constructor(medium: Medium, runs: readonly Run[], sizeBytes: bigint) {
     this.#medium = medium;
     this.#runs = runs;
+    const sectors = Math.ceil(Number(minimum(sizeBytes, BigInt(PIECE_BYTES))) / medium.sectorBytes);
+    const bytes = sectors * medium.sectorBytes;
+    this.#buffers = [new Uint8Array(bytes), new Uint8Array(sizeBytes > BigInt(PIECE_BYTES) ? bytes : 0)];
   }
 
   async add(chunk: Uint8Array): Promise<void> {
     for (let done = 0; done < chunk.length; ) {
       const buffer = this.#buffers[this.#filling]!;
-      const piece = chunk.subarray(done, done + PIECE_BYTES - this.#filled);
+      const piece = chunk.subarray(done, done + buffer.length - this.#filled);
       buffer.set(piece, this.#filled);
       this.#filled += piece.length;
       done += piece.length;
-      if (this.#filled === PIECE_BYTES) await this.#send();
+      if (this.#filled === buffer.length) await this.#send();
     }
   }
 
