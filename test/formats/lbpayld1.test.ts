@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HiperisoError } from "../../src/contract/error.ts";
@@ -197,6 +197,20 @@ describe.each([{ wide: false }, { wide: true }])("a payload container, wide: $wi
   });
 });
 
+/** `OFFSET  BYTES   words` a line; a line with an ellipsis is zeros to 1,024 bytes. */
+function bytesOfDump(dump: string): Uint8Array {
+  const bytes: number[] = [];
+  for (const line of dump.trimEnd().split("\n")) {
+    expect(Number.parseInt(line.slice(0, 8), 16), line).toBe(bytes.length);
+    if (line.includes("…")) bytes.push(...new Array<number>(1024 - bytes.length).fill(0));
+    else
+      bytes.push(
+        ...[.../^.{8} {2}((?:[0-9a-f]{2} {0,2})+)/.exec(line)![1]!.matchAll(/[0-9a-f]{2}/g)].map(([byte]) => Number.parseInt(byte, 16)),
+      );
+  }
+  return Uint8Array.from(bytes);
+}
+
 describe("the two widths", () => {
   const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
@@ -205,6 +219,21 @@ describe("the two widths", () => {
     expect(hexOf(container([file("hi", "!")], { wide: true, pad: false }))).toBe(
       "4c425041594c4431010000000000000002000000000000000100000000000000686921",
     );
+  });
+
+  test("are what the page for other implementers shows: its bytes, and its shell commands", () => {
+    const page = readFileSync(resolve(import.meta.dirname, "../../docs/payload-container.md"), "utf8");
+    const example = [file("a", "hi"), file("empty")];
+    const dumps = [...page.matchAll(/```\n(0{8} [^`]*)```/g)].map(([, dump]) => bytesOfDump(dump!));
+    expect(dumps.map(hexOf)).toEqual([hexOf(container(example)), hexOf(container(example, { wide: true }))]);
+    const folder = mkdtempSync(join(tmpdir(), "hiperiso-payload-"));
+    try {
+      const script = /```sh\n(\{ printf[^`]*)```/.exec(page)![1]!;
+      expect(spawnSync("sh", ["-euc", script], { cwd: folder }).status).toBe(0);
+      expect(hexOf(readFileSync(join(folder, "payload.img")))).toBe(hexOf(container(example)));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("are told apart by bytes 12 to 15 alone", () => {

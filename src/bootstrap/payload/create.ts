@@ -3,7 +3,7 @@
  * its own sources. Then the bytes go to a temporary name beside the container's, which is given its own when they are on the medium.
  */
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, closeSync, constants, fstatSync, openSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../../contract/error.ts";
@@ -222,16 +222,17 @@ async function addSource(
     const read = await writer.addFrom(fd, sizeBytes);
     const after = fstatSync(fd, { bigint: true });
     if (read !== sizeBytes || after.size !== sizeBytes) throw changed(`${read < sizeBytes ? read : after.size}`);
+    // Files of /proc have bytes and no size.
+    if (readSync(fd, new Uint8Array(1)) > 0) throw changed("more");
     if (after.mtimeNs !== before.mtimeNs || after.ino !== before.ino || after.dev !== before.dev) {
       throw changed("other bytes: it was written to or replaced while it was read");
     }
   } catch (cause) {
-    if (cause instanceof HiperisoError || isAbort(cause)) throw cause;
-    if ((cause as NodeJS.ErrnoException).syscall === "write") throw writeFailed(out, cause);
+    const { syscall } = cause as NodeJS.ErrnoException;
+    if (syscall === undefined) throw cause;
+    if (syscall === "write") throw writeFailed(out, cause);
     throw new HiperisoError({ what, where: path, found: reasonOf(cause), hint: `It would be "${name}" in the container.`, cause });
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
 }
-
-const isAbort = (thrown: unknown): boolean => thrown instanceof Error && thrown.name === "AbortError";

@@ -126,6 +126,12 @@ describe("nothing is made, and nothing is left,", () => {
     expect(names()).toEqual(["in"]);
   });
 
+  test("where a source has more bytes than its size says", async () => {
+    const sources = [{ name: "a", from: { file: "/proc/self/status" } }];
+    expect(String(await thrownBy(createPayload(sources, folder.at("out"), {}, quietJob)))).toMatch(/expected the 0 bytes .*found more/);
+    expect(names()).toEqual([]);
+  });
+
   test("where the work is aborted", async () => {
     const abort = new AbortController();
     const sources = writeSources(folder.at("in"), { a: new Uint8Array(40 * MB) });
