@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import picocolors from "picocolors";
+import { stoppedIn } from "../analysis/report-build.ts";
 import { SESSION_FILES } from "../contract/session.ts";
 import { printable, printableJson, TerminalFilter } from "../formats/escape-terminal.ts";
 import type { SessionEvent } from "../session/recording.ts";
@@ -105,8 +106,10 @@ function verdictText({ session, report }: Extract<SessionEvent, { type: "verdict
   const { result, analysis } = session;
   const paint = result === "success" ? green : result === "failure" ? red : yellow;
   const cause = report?.findings.find((finding) => finding.cause);
+  const place = stoppedIn(report?.build, result);
+  const reasons = [place, cause?.explanation].filter((reason) => reason !== undefined);
   return [
-    `${bold(paint(result.toUpperCase()))} at ${analysis.boot_stage_final} after ${duration(analysis.boot_duration_ms)}${cause === undefined ? "" : `: ${printable(cause.explanation)}`}`,
+    `${bold(paint(result.toUpperCase()))} at ${analysis.boot_stage_final} after ${duration(analysis.boot_duration_ms)}${reasons.map((reason) => `: ${printable(reason)}`).join("")}`,
     `  session  ${printable(directory)}`,
     `  report   ${printable(join(directory, SESSION_FILES.reportText))}`,
     `           ${printable(join(directory, SESSION_FILES.reportPage))}`,

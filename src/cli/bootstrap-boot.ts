@@ -173,15 +173,31 @@ async function recordBuild(cli: Cli, { target, record, options }: BuildAsked, ho
   await sweepOrphans(logDir, systemClock, job.signal).catch((error: Error) => {
     job.progress.warn(`Sessions that were cut off could not be closed: ${error.message}`);
   });
-  await using mirrors = new AsyncDisposableStack();
-  for (const { folder, port } of record.mirrors) {
-    mirrors.use(await serveFolder(folder, { port }));
-    job.progress.say(`${folder} is served at http://127.0.0.1:${port} while the guest runs.`);
-  }
+  await using _mirrors = await serveMirrors(record, cli);
   const face = buildFace(cli, options, steps);
   const added = { bootstrap: { target, mode: record.plan.mode, form: record.plan.form, steps: steps.length } };
   const { session } = await how({ logDir, rules, steps, added, face });
   cli.exit(session.result === "success" ? EXIT.goalReached : EXIT.goalMissed);
+}
+
+/** The folders that the guest's configuration names by their ports. */
+async function serveMirrors({ mirrors }: PreparedRecord, { job }: Cli): Promise<AsyncDisposable> {
+  const served: AsyncDisposable[] = [];
+  const all: AsyncDisposable = {
+    [Symbol.asyncDispose]: async () => {
+      for (const one of served) await one[Symbol.asyncDispose]();
+    },
+  };
+  try {
+    for (const { folder, port } of mirrors) {
+      served.push(await serveFolder(folder, { port }));
+      job.progress.say(`${folder} is served at http://127.0.0.1:${port} while the guest runs.`);
+    }
+    return all;
+  } catch (error) {
+    await all[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** The face of a boot, and where the build stands: each step as it begins, the phase and the time that is left in the line that is redrawn. */

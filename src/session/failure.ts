@@ -1,10 +1,11 @@
 /** What is said where the recorder failed or the boot did: its ending, its analysis all the same, and FAILURE.txt for a person. */
 import { stat } from "node:fs/promises";
 import { type Analysed, analyseSession } from "../analysis/analyse.ts";
+import { stoppedIn } from "../analysis/report-build.ts";
 import type { Rule } from "../analysis/rule.ts";
+import type { SessionReport } from "../analysis/session-report.ts";
 import { reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
-import type { Report } from "../contract/report.ts";
 import { type Ending, SESSION_FILES, type SessionAnalysis } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import type { MachinePlan } from "../machine/plan.ts";
@@ -47,7 +48,7 @@ const UNKNOWN: SessionAnalysis = {
   graphics_resolution: "",
 };
 
-type Concluded = Pick<Analysed, "analysis"> & { readonly report: Report | undefined; readonly trouble: unknown };
+type Concluded = Pick<Analysed, "analysis"> & { readonly report: SessionReport | undefined; readonly trouble: unknown };
 
 /** A session is closed whether or not it could be analysed (a full disk, evidence that cannot be read). Throws only when aborted. */
 export async function analyseOrSayWhy(directory: string, rules: readonly Rule[], job: Job): Promise<Concluded> {
@@ -61,13 +62,15 @@ export async function analyseOrSayWhy(directory: string, rules: readonly Rule[],
 }
 
 /** Undefined where neither the recorder failed nor the boot. `thrown` is undefined where the recorder ended in order. */
-export function failureText(thrown: unknown, ending: Ending, report: Report | undefined): string | undefined {
+export function failureText(thrown: unknown, ending: Ending, report: SessionReport | undefined): string | undefined {
   if (thrown === undefined && report?.boot_result !== "failure") return undefined;
   const lines: string[] = [];
   if (thrown !== undefined) lines.push(`The recorder failed: ${printable(reasonOf(thrown))}`);
   if (report?.boot_result === "failure") {
     const cause = report.findings.find((finding) => finding.cause);
     lines.push(`The boot failed at stage ${report.boot_stage_final} (domain ${report.failure_domain}).`);
+    const place = stoppedIn(report.build, report.boot_result);
+    if (place !== undefined) lines.push(`The build ${printable(place)}.`);
     if (cause !== undefined) {
       lines.push(printable(cause.explanation));
       lines.push(`${cause.source}${cause.line === null ? "" : `, line ${cause.line}`}: ${printable(cause.text.trim())}`);

@@ -7,9 +7,9 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createGoal } from "../analysis/goal.ts";
+import type { SessionReport } from "../analysis/session-report.ts";
 import { reasonOf } from "../contract/error.ts";
 import { quietJob } from "../contract/job.ts";
-import type { Report } from "../contract/report.ts";
 import { type Ending, type Owner, SESSION_FILES, type SessionEnded, type SessionStarted } from "../contract/session.ts";
 import type { MachinePlan } from "../machine/plan.ts";
 import { runAttempt } from "./attempt.ts";
@@ -22,7 +22,7 @@ import { makeScratch, removeScratch } from "./scratch.ts";
 export interface Recorded {
   readonly directory: string;
   readonly session: SessionEnded;
-  readonly report: Report | undefined;
+  readonly report: SessionReport | undefined;
 }
 
 export async function recordBoot(recording: Recording): Promise<Recorded> {

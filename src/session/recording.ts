@@ -1,9 +1,9 @@
 /** What is to be recorded, and what a session tells while it lives: the words between `record.ts`, `attempt.ts` and whoever asks for a boot. */
 import type { ExpectedStep } from "../analysis/build-notes.ts";
 import type { Rule } from "../analysis/rule.ts";
+import type { SessionReport } from "../analysis/session-report.ts";
 import type { ConsoleEvent } from "../analysis/watch.ts";
 import type { Job } from "../contract/job.ts";
-import type { Report } from "../contract/report.ts";
 import type { Ending, Owner, SessionEnded, StatusStage } from "../contract/session.ts";
 import type { Clock } from "../host/clock.ts";
 import type { MachinePlan } from "../machine/plan.ts";
@@ -19,7 +19,7 @@ export type SessionEvent =
   | { readonly type: "warning"; readonly text: string }
   | { readonly type: "restart"; readonly because: string }
   | { readonly type: "ending"; readonly ending: Ending }
-  | { readonly type: "verdict"; readonly session: SessionEnded; readonly report: Report | undefined };
+  | { readonly type: "verdict"; readonly session: SessionEnded; readonly report: SessionReport | undefined };
 
 export interface Recording {
   readonly plan: MachinePlan;
