@@ -263,8 +263,10 @@ function statOf(file: string): BigIntStats {
   try {
     return statSync(file, { bigint: true });
   } catch (cause) {
-    const isLink = lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
-    throw unusable(file, "a file or a folder", isLink ? "a symbolic link to nothing" : reasonOf(cause), cause);
+    const isLink = (cause as NodeJS.ErrnoException).code === "ENOENT" && lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+    const isCircle = (cause as NodeJS.ErrnoException).code === "ELOOP";
+    const found = isCircle ? "symbolic links in a circle" : isLink ? "a symbolic link to nothing" : reasonOf(cause);
+    throw unusable(file, "a file or a folder", found, cause);
   }
 }
 

@@ -18,6 +18,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, ToolPackages>> = {
   "qemu-system-x86_64": { debian: "qemu-system-x86", fedora: "qemu-system-x86-core", arch: "qemu-system-x86", opensuse: "qemu-x86" },
   "qemu-img": { debian: "qemu-utils", fedora: "qemu-img", arch: "qemu-img", opensuse: "qemu-img" },
   swtpm: { debian: "swtpm", fedora: "swtpm", arch: "swtpm", opensuse: "swtpm" },
+  mke2fs: { debian: "e2fsprogs", fedora: "e2fsprogs", arch: "e2fsprogs", opensuse: "e2fsprogs" },
   setpriv: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
 };
 
