@@ -243,6 +243,9 @@ class Fetching {
   }
 }
 
+/** What servers answer that do not like the question for a part: 416 where they have no such bytes, the others where they know no Range. */
+const NO_RANGE: ReadonlySet<number> = new Set([400, 416, 500, 501]);
+
 interface DownloadMeans {
   /** Makes another file to write into. */
   readonly open: () => Promise<PartialFile>;
@@ -311,19 +314,16 @@ class Download implements AsyncDisposable {
     // The validator is the address' own; what comes from elsewhere is told by the sum.
     const ifRange = this.#partial.origin?.url === url ? this.#partial.origin.validator : undefined;
     await using response = await this.#means.client.get(url, { from, ifRange }, this.#means.signal);
-    if (response.status === 416) return this.#startAgain();
+    if (NO_RANGE.has(response.status)) return false;
     if (response.status !== 206) {
       await this.#receive(url, response);
       return true;
     }
     const total = rangeTotal(response.headers["content-range"], from);
-    if (total === undefined || total > this.#means.bytesMax || isEncoded(response)) return this.#startAgain();
+    if (total === undefined || total > this.#means.bytesMax || isEncoded(response)) return false;
     await this.#copy(response);
-    // Not so: bytes of two different files, or the kept ones were damaged.
-    return this.#partial.sum() === this.#distfile.sha256 || this.#startAgain();
-  }
-
-  async #startAgain(): Promise<false> {
+    if (this.#partial.sum() === this.#distfile.sha256) return true;
+    // Bytes of two different files, or the kept ones were damaged.
     await this.#partial.clear();
     return false;
   }

@@ -433,6 +433,23 @@ describe("half a file", () => {
     expect(server.requests).toEqual(["GET /a bytes=5000-", "GET /a"]);
   });
 
+  test.each([400, 500, 501])("is asked for whole where the question for a part is answered by %d", async (status) => {
+    await half(5000);
+    await using server = await serve((request, response) =>
+      request.headers.range === undefined ? void response.end(FILE) : void response.writeHead(status).end(),
+    );
+    expectWhole(await fetchAll([wanted([`${server.url}/a`])]));
+    expect(server.requests).toEqual(["GET /a bytes=5000-", "GET /a"]);
+  });
+
+  test("stays when a place has nothing of the file", async () => {
+    await half(5000);
+    await using broken = await serve((_, response) => void response.writeHead(500).end());
+    await using none = await serve(mirrorOf({}));
+    expect((await fetchAll([wanted([broken.url, none.url])])).failed).toHaveLength(1);
+    expect(kept()).toHaveLength(5000);
+  });
+
   test("that is longer than the file is thrown away: 416", async () => {
     mkdirSync(folder);
     writeFileSync(join(folder, `.hiperiso-${sha256(FILE)}.part`), Buffer.concat([FILE, FILE]));

@@ -60,6 +60,7 @@ export const mirrorOf =
     const bytes = files[decodeURIComponent((request.url ?? "").slice(1))];
     if (bytes === undefined) return void response.writeHead(404).end("no such file");
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+    if (from > 0 && from >= bytes.length) return void response.writeHead(416).end();
     const headers = { etag: '"1"', "content-length": bytes.length - from };
     if (from === 0) response.writeHead(200, headers).end(bytes);
     else
