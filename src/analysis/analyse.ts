@@ -133,12 +133,14 @@ function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEv
       0,
       before,
     );
-  const findings = tellFindings(noteAll(serial, screen, firmware));
+  const noted = noteAll(serial, screen, firmware);
+  const findings = tellFindings(noted);
   const told = [...findings, ...machineFindings(evidence, stages.at(-1)?.stage ?? "unknown", findings, lastBoot)];
   const goalOnScreen = screen.goalLine !== null;
   const judged = {
     stages,
     findings: told,
+    attempts: new Set(noted.flatMap(({ seen: { rule } }) => (rule.waits === true ? [rule.id] : []))),
     lastBoot,
     goalLine: serial.goalLine,
     goalReached: serial.goalLine !== null || goalOnScreen || ending?.goal_reached === true,

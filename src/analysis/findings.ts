@@ -40,10 +40,11 @@ const CAUSE_REACHES_LINES = 2000;
 
 /** `noted` in order of appearance. */
 export function tellFindings(noted: readonly Noted[]): readonly ToldFinding[] {
+  const causes = noted.map((note, index) => causeOf(note, index, noted));
   return noted.map((note, index) => ({
     id: note.seen.rule.id,
     kind: note.seen.rule.kind,
-    severity: severityOf(note),
+    severity: severityOf(note, causes[index]!),
     stage: stageOf(note.seen),
     domain: note.seen.rule.domain,
     source: note.source,
@@ -57,7 +58,7 @@ export function tellFindings(noted: readonly Noted[]): readonly ToldFinding[] {
     first_line: note.source === "serial" ? note.seen.firstLine : null,
     last_line: note.source === "serial" ? note.seen.lastLine : null,
     time_ms: note.seen.timeMs ?? millis(note.seen.clock),
-    consequence_of: causeOf(note, index, noted),
+    consequence_of: causes[index]!,
     context: { before: note.seen.before, after: note.seen.after },
     report: reportOf(note.seen),
   }));
@@ -65,12 +66,16 @@ export function tellFindings(noted: readonly Noted[]): readonly ToldFinding[] {
 
 export const millis = (clock: number | null): number | null => (clock === null ? null : Math.round(clock * 1000));
 
-function severityOf({ seen, boot }: Noted): Severity {
+function severityOf({ seen, boot }: Noted, cause: number | null): Severity {
   const { rule } = seen;
-  if (!wentOn(seen, boot)) return rule.severity;
+  if (!wentOn(seen, boot)) return gaveUp(rule, cause) ? "fatal" : rule.severity;
   if (rule.survived !== undefined) return rule.survived;
   return rule.severity === "fatal" ? "error" : rule.severity;
 }
+
+/** A prompt that an error led to: nothing more happens there by itself. One without may be a person's wish, who pressed a key. */
+const gaveUp = ({ severity, prompt, waits }: Rule, cause: number | null): boolean =>
+  severity === "error" && prompt === true && waits === true && cause !== null;
 
 /** True where the boot got further after this, to a later stage or a prompt, or had its login before. */
 function wentOn({ line, rule }: SeenFinding, boot: Boot): boolean {
@@ -94,12 +99,14 @@ function causeOf({ seen, boot }: Noted, index: number, noted: readonly Noted[]):
   for (let at = index - 1; at >= 0; at -= 1) {
     const other = noted[at]!;
     if (other.boot !== boot || other.seen.line < seen.line - CAUSE_REACHES_LINES) continue;
-    if (kinds.includes(other.seen.rule.kind) && canCause(other.seen.rule)) return at;
+    if (kinds.includes(other.seen.rule.kind) && canCause(other.seen.rule, seen.rule)) return at;
   }
   return null;
 }
 
-const canCause = ({ severity, kind }: Rule): boolean => severity !== "info" || kind === "user_crash";
+/** What a loader says at the end of one attempt is not why the next attempt fails, only why it waits in the end. */
+const canCause = ({ severity, kind, waits }: Rule, effect: Rule): boolean =>
+  severity === "fatal" && waits === true ? effect.waits === true : severity !== "info" || kind === "user_crash";
 
 function reportOf({ report, rule }: SeenFinding): ToldFinding["report"] {
   if (report === undefined || rule.gathers !== true) return null;
@@ -110,12 +117,30 @@ function reportOf({ report, rule }: SeenFinding): ToldFinding["report"] {
 /** Groups that the line did not have leave nothing behind, nor blanks before a full stop. */
 export const filled = (sentence: string, values: Readonly<Record<string, string>>): string =>
   sentence
-    .replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? "")
+    .replace(/\{(\w+)(:wait)?\}/g, (_, name: string, wait?: string) => (wait === undefined ? values[name] : waitStatus(values[name])) ?? "")
     .replace(/ \((?:exit code|exit status|error)? ?\)/g, "")
     .replace(/ +([.,:;])(?= |$)/g, "$1")
     .replace(/:\.$/, ".")
     .replace(/: ?$/, ".")
     .trim();
+
+const SIGNALS: Readonly<Record<number, string>> = {
+  4: "illegal instruction",
+  6: "aborted",
+  7: "bus error",
+  8: "arithmetic error",
+  9: "killed",
+  11: "segmentation fault",
+};
+
+/** A status as wait(2) gives it, in words: the low seven bits are a signal, else the byte above them is what the program returned. */
+function waitStatus(code: string | undefined): string | undefined {
+  if (code === undefined) return undefined;
+  const status = Number(code);
+  const signal = status & 0x7f;
+  if (signal === 0) return `exit status ${(status >> 8) & 0xff}`;
+  return `signal ${signal}${SIGNALS[signal] === undefined ? "" : `, ${SIGNALS[signal]}`}`;
+}
 
 /** The finding from which `index` follows in the end. */
 export function rootCause(findings: readonly ToldFinding[], index: number): number {

@@ -70,6 +70,16 @@ export const MACHINE_RULES: readonly MachineRule[] = [
     hint: "Its last lines say why, if anything does: a shell that stops at the first error adds no word of its own.",
   },
   {
+    id: "machine/processor-lost",
+    reason: "processor_lost",
+    kind: "build_failed",
+    severity: "fatal",
+    domain: "unknown",
+    follows: ["build_failed"],
+    explanation: "The guest's processor ran into nothing: it was sent to a program or a routine that is not there.",
+    hint: "The first kernel of a bootstrap looks for no program before it calls it: the last command on the console, or on the screen, names one that is missing.",
+  },
+  {
     id: "machine/hang",
     reason: "hang",
     kind: "hang",

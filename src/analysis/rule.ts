@@ -46,7 +46,10 @@ export interface Rule {
   readonly denies?: boolean;
   /** Stands at a line's end without a newline: seen before the line is finished. All other rules want whole lines. */
   readonly prompt?: boolean;
-  /** The program waits here. Says nothing unless it is the last thing that the boot did. */
+  /**
+   * The program waits here, or tries the next thing: where the boot holds another fatal finding, that one decides. A prompt that waits and
+   * follows from an error is fatal: nothing more happens there by itself.
+   */
   readonly waits?: boolean;
   /** Findings of these kinds before it, in the same boot, are its cause. */
   readonly follows?: readonly FindingKind[];

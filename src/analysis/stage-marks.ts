@@ -64,6 +64,16 @@ export const STAGE_MARKS: readonly StageMark[] = [
     ignores: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)"],
   },
 
+  {
+    id: "stage/open-firmware",
+    stage: "firmware",
+    program: "Open Firmware",
+    pattern: /^SLOF \*{10}|^(?:>> )?OpenBIOS \d|^Welcome to OpenBIOS|^(?: {2})?Welcome to Open Firmware/,
+    begins: true,
+    matches: ["SLOF **********************************************************************", ">> OpenBIOS 1.1 [Dec 16 2025 06:10]"],
+    ignores: ["OF stdout device is: /vdevice/vty@71000000", "Quiescing Open Firmware ..."],
+  },
+
   // Boot loaders
   {
     id: "stage/grub",
@@ -196,8 +206,14 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/linux-early",
     stage: "kernel",
     program: "Linux",
-    pattern: /^(?:Kernel command line|Command line): |^Decompressing Linux\.\.\.|^Uncompressing Linux\.\.\.|^early console in /,
-    matches: ["Kernel command line: BOOT_IMAGE=/vmlinuz console=ttyS0", "Decompressing Linux... Parsing ELF... done."],
+    pattern:
+      /^(?:Kernel command line|Command line): |^Preparing to boot Linux version \d|^Booting Linux via __start\(\) |^Decompressing Linux\.\.\.|^Uncompressing Linux\.\.\.|^early console in /,
+    matches: [
+      "Kernel command line: BOOT_IMAGE=/vmlinuz console=ttyS0",
+      "Decompressing Linux... Parsing ELF... done.",
+      // PowerPC's first words, while the firmware still holds the console.
+      "Preparing to boot Linux version 6.1.0 (user@host) (gcc 12.2.0) #1 SMP",
+    ],
     ignores: ["Command line tools are installed"],
   },
   {
@@ -214,12 +230,29 @@ export const STAGE_MARKS: readonly StageMark[] = [
     ignores: ["Welcome to FreeBSD!"],
   },
   {
+    // A hypervisor that starts before its first Linux, and prints `(XEN)` before each line.
+    id: "stage/xen",
+    stage: "kernel",
+    program: "Xen",
+    pattern: /^Xen version \d+\.\d+\S* \(/,
+    begins: true,
+    matches: ["Xen version 4.17.7 (Debian 4.17.7-1) (user@host) (gcc 12.2.0) debug=n Mon Jan  1 00:00:00 UTC 2024"],
+    ignores: ["Xen version: 4.17.7 (preserve-AD)"],
+  },
+  {
     id: "stage/other-kernel",
     stage: "kernel",
     program: "another kernel",
-    pattern: /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting/,
-    matches: ["*** Booting Zephyr OS build v3.5.0 ***", "NuttShell (NSH) NuttX-12.4.0", "- RT -     Thread Operating System"],
-    ignores: ["nsh> uname"],
+    pattern:
+      /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting|^GNU Mach \d|^ {0,20}Memtest86\+? {1,4}v?\d/,
+    matches: [
+      "*** Booting Zephyr OS build v3.5.0 ***",
+      "NuttShell (NSH) NuttX-12.4.0",
+      "- RT -     Thread Operating System",
+      "GNU Mach 1.8",
+      "Memtest86+ v6.10",
+    ],
+    ignores: ["nsh> uname", "Booting `Memtest86+'"],
   },
 
   // Initramfs

@@ -16,6 +16,8 @@ export interface ReachedStage {
 export interface Evidence {
   readonly stages: readonly ReachedStage[];
   readonly findings: readonly ToldFinding[];
+  /** Ids of rules whose program tries the next thing, or waits, after such a line (`waits`). */
+  readonly attempts: ReadonlySet<string>;
   /** Number of the last boot in the log. */
   readonly lastBoot: number;
   /** Where the log shows what the boot was to reach. Null: not in the log. */
@@ -72,8 +74,11 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
   { id: "2-goal-reached", decide: ({ goalReached }) => (goalReached ? { result: "success" } : undefined) },
   {
     id: "3-fatal-finding",
-    decide: ({ findings, lastBoot }) => {
-      const finding = findings.findIndex(({ severity, kind, boot }) => severity === "fatal" && kind !== "hang" && boot === lastBoot);
+    decide: ({ findings, lastBoot, attempts }) => {
+      const isFatal = ({ severity, kind, boot }: ToldFinding) => severity === "fatal" && kind !== "hang" && boot === lastBoot;
+      // A loader that tries one device after the other says of each that it failed: what went wrong with the one that it should have booted says more.
+      const own = findings.findIndex((finding) => isFatal(finding) && !attempts.has(finding.id));
+      const finding = own === -1 ? findings.findIndex(isFatal) : own;
       return finding === -1 ? undefined : { result: "failure", finding };
     },
   },

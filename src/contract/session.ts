@@ -206,6 +206,8 @@ export const ENDING_REASONS = [
   "recorder_died",
   /** A session without a machine: the program that was recorded ended, and not well. */
   "program_failed",
+  /** A processor ran where there is no memory: it was sent to something that is not there. */
+  "processor_lost",
 ] as const;
 export type EndingReason = (typeof ENDING_REASONS)[number];
 

@@ -7,6 +7,8 @@ export interface Limits {
   readonly bootMs: number;
   /** Serial, disk and screen all still for this long: a hang. */
   readonly stillMs: number;
+  /** As `stillMs`, where the processors sleep as well: who builds has no pause. Null: sleep says nothing, for an idle system does nothing else. */
+  readonly idleMs: number | null;
   /** After evidence that the goal will not be reached: silence on the console for this long ends the boot, so that the whole report is kept. */
   readonly settleMs: number;
   /** For the guest to end by itself behind its goal, with its disks written; 0: it is ended at the goal. */
@@ -34,8 +36,8 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 /** Timers count milliseconds in 31 bits: no limit may be longer than 24 days. */
 const WAITINGS = {
-  boot: { bootMs: 10 * MINUTE_MS, stillMs: MINUTE_MS, leaveMs: 0 },
-  build: { bootMs: 7 * 24 * HOUR_MS, stillMs: 2 * HOUR_MS, leaveMs: 5 * MINUTE_MS },
+  boot: { bootMs: 10 * MINUTE_MS, stillMs: MINUTE_MS, idleMs: null, leaveMs: 0 },
+  build: { bootMs: 7 * 24 * HOUR_MS, stillMs: 2 * HOUR_MS, idleMs: 20 * MINUTE_MS, leaveMs: 5 * MINUTE_MS },
 } as const satisfies Record<Waiting, Partial<Limits>>;
 
 export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiting: Waiting = "boot"): Limits {
@@ -44,6 +46,8 @@ export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiti
   return {
     bootMs: asked.timeLimitS === undefined ? standard.bootMs * scale : asked.timeLimitS * 1000,
     stillMs: asked.hangLimitS === undefined ? standard.stillMs * scale : asked.hangLimitS * 1000,
+    // Who sleeps does so as long under emulation. What a person gives is the limit of both.
+    idleMs: asked.hangLimitS === undefined ? standard.idleMs : standard.idleMs === null ? null : asked.hangLimitS * 1000,
     settleMs: 4_000 * scale,
     leaveMs: standard.leaveMs * scale,
     powerdownMs: 15_000 * scale,

@@ -84,6 +84,7 @@ export async function runAttempt(
     guest,
     scratch,
     limits: plan.limits,
+    memoryMb: plan.memoryMb,
     follower,
     goal,
     rules: recording.rules,

@@ -10,6 +10,7 @@ import type { Pixmap } from "../formats/ppm.ts";
 import type { QmpEvent } from "../host/qmp.ts";
 import type { Limits } from "../machine/limits.ts";
 import type { Guest } from "./guest.ts";
+import { readProcessors, strayProcessor } from "./processors.ts";
 import { readScreen, readTextWindow, screenMoved } from "./screen.ts";
 import type { SerialFollower } from "./serial-follower.ts";
 
@@ -31,6 +32,7 @@ export interface BootWatchStart {
   readonly guest: Guest;
   readonly scratch: string;
   readonly limits: Limits;
+  readonly memoryMb: number;
   readonly follower: SerialFollower;
   readonly goal: Goal;
   /** A person's own. */
@@ -56,6 +58,9 @@ export class BootWatch {
   #resets = 0;
   #lastMoveMs = 0;
   #fatal: Stop | undefined;
+  /** When a processor was last seen at work, and where one ran where there is no memory, at the look before. */
+  #lastBusyMs = 0;
+  #strayAt: bigint | undefined;
 
   constructor(start: BootWatchStart) {
     this.#start = start;
@@ -204,9 +209,28 @@ export class BootWatch {
     const { limits, elapsedMs, follower } = this.#start;
     const silentMs = elapsedMs() - follower.lastArrivalMs;
     if (silentMs >= LOOK_EVERY_MS && (await this.#somethingMoved(baseline))) this.#lastMoveMs = elapsedMs();
+    if (silentMs >= LOOK_EVERY_MS && limits.idleMs !== null) await this.#lookAtProcessors();
     if (this.#over) return;
-    if (this.#endless || this.stillMs < limits.stillMs) this.#lookAgain(baseline, Math.min(LOOK_EVERY_MS, limits.stillMs));
+    const idleMs = Math.min(this.stillMs, elapsedMs() - this.#lastBusyMs);
+    if (!this.#endless && limits.idleMs !== null && idleMs >= limits.idleMs)
+      this.#stop("hang", `console, disk and screen have been still for ${Math.round(idleMs / 1000)} s, and the processors sleep`);
+    else if (this.#endless || this.stillMs < limits.stillMs) this.#lookAgain(baseline, Math.min(LOOK_EVERY_MS, limits.stillMs));
     else this.#stop("hang", `console, disk and screen have been still for ${Math.round(this.stillMs / 1000)} s`);
+  }
+
+  /** Twice in a row: a firmware may pass through such a place. */
+  async #lookAtProcessors(): Promise<void> {
+    const processors = await readProcessors(this.#start.guest.qmp);
+    if (processors.some(({ halted }) => !halted)) this.#lastBusyMs = this.#start.elapsedMs();
+    const stray = strayProcessor(processors, this.#start.memoryMb);
+    if (stray !== undefined && this.#strayAt !== undefined && !this.#endless) {
+      const where = `0x${stray.address.toString(16)}`;
+      this.#stop(
+        "processor_lost",
+        `the processor runs at ${where}, where there is no memory: it was sent to a program or routine that is not there`,
+      );
+    }
+    this.#strayAt = stray?.address;
   }
 
   async #somethingMoved(baseline: Baseline): Promise<boolean> {

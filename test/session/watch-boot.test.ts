@@ -12,7 +12,7 @@ import type { Guest } from "../../src/session/guest.ts";
 import { SerialFollower } from "../../src/session/serial-follower.ts";
 import { BootWatch, type Stop } from "../../src/session/watch-boot.ts";
 
-const LIMITS: Limits = { bootMs: 600_000, stillMs: 60_000, settleMs: 4_000, leaveMs: 0, powerdownMs: 15_000, quitMs: 10_000 };
+const LIMITS: Limits = { bootMs: 600_000, stillMs: 60_000, idleMs: null, settleMs: 4_000, leaveMs: 0, powerdownMs: 15_000, quitMs: 10_000 };
 
 /** A guest as the test tells it to be: its monitor is a real one, with this behind it in the place of QEMU. */
 class Machine {
@@ -25,6 +25,7 @@ class Machine {
     white: [],
   };
   text = "";
+  registers = "CPU#0\r\nEIP=00100000 EFL=00000006 HLT=0\r\nCR0=00000011\r\n";
   looks = 0;
   looked = 0;
   readonly guest: Guest;
@@ -68,7 +69,8 @@ class Machine {
       }
       writeFileSync(args!.filename, memory);
       say({ return: {} });
-    } else say({ error: { desc: `no ${execute} here` } });
+    } else if (execute === "human-monitor-command") say({ return: this.registers });
+    else say({ error: { desc: `no ${execute} here` } });
   }
 
   #picture(): Buffer {
@@ -116,6 +118,7 @@ function watched(goal = "login", limits: Partial<Limits> = {}) {
     guest: machine.guest,
     scratch: folder,
     limits: { ...LIMITS, ...limits },
+    memoryMb: 256,
     follower,
     goal: createGoal(goal),
     rules: [],
@@ -388,6 +391,46 @@ describe("a hang", () => {
     const boot = watched("login", { stillMs: 10_000 });
     await pass(15);
     expect(boot.stop?.reason).toBe("hang");
+  });
+});
+
+describe("a guest that builds", () => {
+  const build = { stillMs: 7_200_000, idleMs: 60_000 };
+
+  test("hangs when its processors sleep all the while", async () => {
+    machine.registers = machine.registers.replace("HLT=0", "HLT=1");
+    const boot = watched("login", build);
+    await pass(55);
+    expect(boot.stop).toBeUndefined();
+    await pass(15);
+    expect(boot.stop).toEqual({ reason: "hang", detail: expect.stringMatching(/processors sleep/) });
+  });
+
+  test("does not while one works, or wakes up now and then", async () => {
+    const asleep = machine.registers.replace("HLT=0", "HLT=1");
+    const awake = machine.registers;
+    const boot = watched("login", build);
+    for (let second = 0; second < 300; second += 1) {
+      machine.registers = second % 40 < 10 ? awake : asleep;
+      await pass(1);
+    }
+    expect(boot.stop).toBeUndefined();
+  });
+
+  test("is over when a processor runs twice where there is no memory", async () => {
+    machine.registers = machine.registers.replace("00100000", "f0433545");
+    const boot = watched("login", build);
+    await pass(5);
+    expect(boot.stop).toBeUndefined();
+    await pass(5);
+    expect(boot.stop).toEqual({ reason: "processor_lost", detail: expect.stringMatching(/0xf0433545, where there is no memory/) });
+  });
+
+  test("any other guest is not asked for its processors", async () => {
+    machine.registers = machine.registers.replace("00100000", "f0433545");
+    const boot = watched("login", { stillMs: 7_200_000 });
+    await pass(60);
+    expect(boot.stop).toBeUndefined();
   });
 });
 
