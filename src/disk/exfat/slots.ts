@@ -14,6 +14,8 @@ export interface Survey {
   free: { slot: number; count: number }[];
   /** From this slot on all is free. */
   tail: number;
+  /** The first slot of kind 0: those from `tail` to here were used before. */
+  end: number;
 }
 
 /** Names that are kept together, of all folders: some 20 MB. */
@@ -61,11 +63,11 @@ export class Surveys {
   async #look(directory: Directory): Promise<Survey> {
     let names: Map<string, number> | undefined = new Map();
     const free: { slot: number; count: number }[] = [];
-    let tail = slotsOf(directory);
+    let end = slotsOf(directory);
     for await (const item of scanDirectory(this.#medium, directory)) {
       if (item.kind === "free") {
-        if (free.length < HOLES_MAX || item.slot + item.count === tail) free.push({ slot: item.slot, count: item.count });
-      } else if (item.kind === "end") tail = item.slot;
+        if (free.length < HOLES_MAX || item.slot + item.count === end) free.push({ slot: item.slot, count: item.count });
+      } else if (item.kind === "end") end = item.slot;
       else if (item.kind === "file" && names !== undefined) {
         const name = nameOfSet(item.entries);
         const key = name === undefined ? undefined : upcase(name, this.#table);
@@ -74,11 +76,9 @@ export class Surveys {
       }
     }
     const last = free.at(-1);
-    if (last !== undefined && last.slot + last.count === tail) {
-      tail = last.slot;
-      free.pop();
-    }
-    return { names, free, tail };
+    if (last === undefined || last.slot + last.count !== end) return { names, free, tail: end, end };
+    free.pop();
+    return { names, free, tail: last.slot, end };
   }
 
   added(directory: Directory, name: string, slot: number, count: number): void {
@@ -87,7 +87,8 @@ export class Surveys {
     survey.names?.set(upcase(name, this.#table), slot);
     this.#names += 1;
     if (slot + count > survey.tail) {
-      survey.tail = Math.max(survey.tail, slot + count);
+      survey.tail = slot + count;
+      survey.end = Math.max(survey.end, survey.tail);
       return;
     }
     survey.free = survey.free.flatMap((hole) => {
@@ -191,13 +192,15 @@ export async function findRoom(changing: Changing, directory: Directory, count: 
   let grown = directory;
   while (slotsOf(grown) < slot + count) grown = await growDirectory(changing, grown);
   const edits: SlotEdit[] = [];
-  // What stands behind the first entry of kind 0 is rubbish until the end moves: then it would be read.
-  const behind = await readSlots(medium, grown, slot + count, 1);
-  if (behind.length > 0 && behind[0] !== ENTRY.end) edits.push({ slot: slot + count, bytes: new Uint8Array(ENTRY_BYTES) });
-  if (pad === 0) return { directory: grown, slot, edits };
+  if (slot + count > survey.end) {
+    // What stands behind the first entry of kind 0 is rubbish until the end moves: then it would be read.
+    const behind = await readSlots(medium, grown, slot + count, 1);
+    if (behind.length > 0 && behind[0] !== ENTRY.end) edits.push({ slot: slot + count, bytes: new Uint8Array(ENTRY_BYTES) });
+  }
+  if (pad === 0 || survey.tail < survey.end) return { directory: grown, slot, edits };
   const unused = new Uint8Array(ENTRY_BYTES);
   unused[0] = ENTRY_UNUSED; // kind 0 would end the folder here
-  await applyEdits(medium, grown, [...edits, { slot: slot, bytes: new Uint8Array(ENTRY_BYTES) }, { slot: survey.tail, bytes: unused }]);
+  await applyEdits(medium, grown, [...edits, { slot, bytes: new Uint8Array(ENTRY_BYTES) }, { slot: survey.tail, bytes: unused }]);
   return { directory: grown, slot, edits: [] };
 }
 
