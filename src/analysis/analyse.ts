@@ -192,7 +192,13 @@ const stagesOf = (scan: ConsoleScan): readonly SeenStage[] => scan.boots.at(-1)!
 /** Findings of all sources in order. Of the screen and the firmware's log only what the console did not tell. */
 function noteAll(serial: ConsoleScan, screen: ConsoleScan, firmware: ConsoleScan): readonly Noted[] {
   const noted = serial.boots.flatMap((boot, index): readonly Noted[] =>
-    boot.findings.map((seen) => ({ seen, boot, bootNumber: index + 1, source: "serial" as const })),
+    boot.findings.map((seen) => ({
+      seen,
+      boot,
+      bootNumber: index + 1,
+      source: "serial" as const,
+      overcome: seen.rule.kind === "build_failed" && seen.rule.ends !== true && serial.build.isOver(seen.line),
+    })),
   );
   const others = (scan: ConsoleScan, source: "screen" | "qemu", known: readonly Noted[]) => {
     const boot = scan.boots.at(-1)!;

@@ -116,6 +116,12 @@ export class BuildNotes {
     this.#trouble ??= { line, lines: lines() };
   }
 
+  /** The step that was going on at this line has come to its end since: what went wrong there did not stop it. */
+  isOver(line: number): boolean {
+    const step = this.#steps.findLast((seen) => seen.line <= line);
+    return step !== undefined && step.result !== "running";
+  }
+
   /** `troubleLine`: the line that the verdict rests on. `lastLines`: the end of the console. Undefined where no build was seen. */
   report(succeeded: boolean, troubleLine: number | null, lastLine: number | null, lastLines: readonly string[]): BuildReport | undefined {
     if (!this.#active) return undefined;

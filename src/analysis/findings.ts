@@ -33,6 +33,8 @@ export interface Noted {
   readonly boot: Boot;
   readonly bootNumber: number;
   readonly source: FindingSource;
+  /** A step of a build came to its end all the same. */
+  readonly overcome?: boolean;
 }
 
 /** A cause stands at most this many lines before what it brings about. */
@@ -66,8 +68,9 @@ export function tellFindings(noted: readonly Noted[]): readonly ToldFinding[] {
 
 export const millis = (clock: number | null): number | null => (clock === null ? null : Math.round(clock * 1000));
 
-function severityOf({ seen, boot }: Noted, cause: number | null): Severity {
+function severityOf({ seen, boot, overcome = false }: Noted, cause: number | null): Severity {
   const { rule } = seen;
+  if (overcome) return rule.survived ?? "warning";
   if (!wentOn(seen, boot)) return gaveUp(rule, cause) ? "fatal" : rule.severity;
   if (rule.survived !== undefined) return rule.survived;
   return rule.severity === "fatal" ? "error" : rule.severity;
@@ -99,7 +102,7 @@ function causeOf({ seen, boot }: Noted, index: number, noted: readonly Noted[]):
   for (let at = index - 1; at >= 0; at -= 1) {
     const other = noted[at]!;
     if (other.boot !== boot || other.seen.line < seen.line - CAUSE_REACHES_LINES) continue;
-    if (kinds.includes(other.seen.rule.kind) && canCause(other.seen.rule, seen.rule)) return at;
+    if (other.overcome !== true && kinds.includes(other.seen.rule.kind) && canCause(other.seen.rule, seen.rule)) return at;
   }
   return null;
 }

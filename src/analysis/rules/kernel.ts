@@ -80,7 +80,7 @@ export const PANIC_RULES: readonly Rule[] = [
     domain: "userspace",
     pattern: /^(?:Kernel panic - not syncing: )?Attempted to kill init! ?(?:exitcode=(?<exitcode>0x[0-9a-f]{1,8}))?/,
     ends: true,
-    follows: ["oops", "user_crash"],
+    follows: ["oops", "user_crash", "build_failed"],
     explanation: "The first process ended ({exitcode:wait}), which the kernel does not survive.",
     hint: "The lines before it are the init program's last words. Exit status 127: it did not find a program; signal 4 (illegal instruction): it was built for another processor; signal 11 (segmentation fault): look at its libraries and at the memory.",
     matches: [
