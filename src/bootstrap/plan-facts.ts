@@ -3,6 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
+import { distfileSizes } from "./distfiles.ts";
 import { guestFilePath, IMPORT_PACKAGE_FILES, importStepFile } from "./import-step.ts";
 import { type BootstrapOptions, hasPayload } from "./options.ts";
 
@@ -22,7 +23,7 @@ export async function readPlanFacts(distfiles: string, options: BootstrapOptions
   job.signal.throwIfAborted();
   const guestFiles = hasPayload(options) ? [...IMPORT_PACKAGE_FILES, importStepFile("kaem"), importStepFile("bash")] : [];
   const [sizes, own, repoBytes] = await Promise.all([
-    sizesIn(distfiles),
+    distfileSizes(distfiles),
     Promise.all(guestFiles.map(async ({ guestFile }) => [guestFile, (await stat(guestFilePath(guestFile))).size] as const)),
     options.repo === undefined ? undefined : bytesBelow(options.repo, job),
   ]);
@@ -33,15 +34,6 @@ export async function readPlanFacts(distfiles: string, options: BootstrapOptions
     ...(served ? { mirrorUrls: options.mirrors } : {}),
     ...(repoBytes === undefined ? {} : { repoBytes }),
   };
-}
-
-async function sizesIn(folder: string): Promise<ReadonlyMap<string, number>> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw new HiperisoError({ what: "read the folder of distfiles", where: folder, found: reasonOf(error), kind: "usage", cause: error });
-  });
-  const found = await Promise.all(names.map(async (name) => [name, await stat(join(folder, name)).catch(() => undefined)] as const));
-  return new Map(found.flatMap(([name, file]) => (file?.isFile() === true ? [[name, file.size] as const] : [])));
 }
 
 async function bytesBelow(folder: string, job: Job): Promise<number> {
