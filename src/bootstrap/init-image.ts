@@ -254,7 +254,7 @@ export async function writeInitImage(layout: InitImageLayout, path: string, { sy
 
 /** Names of files that are being made: who finds one in a folder that nobody works in may remove it. */
 export const temporaryName = (): string => `.bootstrap-${randomBytes(4).toString("hex")}.tmp`;
-export const TEMPORARY_NAME = /^\.(?:bootstrap|payload)-[0-9a-f]{8}\.tmp$/;
+export const TEMPORARY_NAME = /^\.(?:bootstrap-|payload-|bootstrap\.json\.)[0-9a-f]{8}\.tmp$/;
 
 async function writeParts({ parts }: InitImageLayout, descriptor: number, turns: Turns): Promise<void> {
   const writer = new PieceWriter(turns);

@@ -3,7 +3,7 @@
  * a record that says so, whole images and temporary names; the next run makes all of them anew.
  */
 import { chmod, mkdir, readdir, readFile, realpath, rename, rm, stat, statfs } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import { shellCommand } from "../formats/escape-shell.ts";
@@ -334,7 +334,8 @@ async function plainFiles(folder: string, job: Job): Promise<readonly TargetEntr
 async function unpacked(archive: string, folder: string, env: Environment, job: Job): Promise<string> {
   await makeFolders(folder);
   job.progress.say(`unpack ${archive}`);
-  await runTool("tar", ["-x", "-p", "-f", archive, "-C", folder], { env, signal: job.signal });
+  // Without --force-local a colon in the path would name another computer.
+  await runTool("tar", ["--force-local", "-x", "-p", "-f", resolve(archive), "-C", folder], { env, signal: job.signal });
   return folder;
 }
 

@@ -243,6 +243,7 @@ describe("a target", () => {
     writeFileSync(folder.at("cut/init.img"), "whole, of the run before");
     writeFileSync(folder.at("cut/.bootstrap-0123abcd.tmp"), "half an image");
     writeFileSync(folder.at("cut/.payload-0123abcd.tmp"), "half a container");
+    writeFileSync(folder.at("cut/.bootstrap.json.0123abcd.tmp"), "half a record");
     mkdirSync(folder.at("cut/.bootstrap-fedcba98.tmp/disk"), { recursive: true });
     await refusal(requirePrepared(folder.at("cut")));
     await prepare("cut", payloadMode);
