@@ -177,6 +177,47 @@ describe("what went wrong", () => {
     ]);
   });
 
+  test("a boot loader's prompt is a failure where its own error led there, and none where a key did", async () => {
+    const countdown = ["U-Boot 2023.01 (Jan 01 2024 - 00:00:00 +0000)", "Net:   No ethernet found.", "Hit any key to stop autoboot:  0 "];
+    expect(await verdict([...countdown, "=> "].join("\n"))).toMatchObject({
+      result: "incomplete",
+      stage: "bootloader",
+      cause: "bootloader/u-boot-prompt",
+    });
+    expect(await verdict([...countdown, "** File not found /boot.scr **", "=> "].join("\n"))).toMatchObject({
+      result: "failure",
+      domain: "bootloader",
+      rule: "3-fatal-finding",
+      lines: [4, 5],
+      cause: "bootloader/u-boot-load",
+    });
+    expect(await verdict([...countdown, "** File not found /boot.scr **", ""].join("\n"))).toMatchObject({ result: "incomplete" });
+  });
+
+  test("of a loader's attempts the one decides that had something to boot", async () => {
+    const attempts = [
+      "U-Boot 2025.01 (Jan 01 2025 - 00:00:00 +0000)",
+      "Loading Boot0000 'virtio 0' failed",
+      "EFI boot manager: Cannot load any image",
+      "Boot failed (err=-14)",
+      "Retrieving file: /boot/Image-6.1",
+      "Skipping linux for failure retrieving kernel",
+      "Boot failed (err=-14)",
+      "No more bootdevs",
+      "=> ",
+    ];
+    expect(await verdict(attempts.join("\n"))).toMatchObject({ result: "failure", cause: "bootloader/u-boot-entry", lines: [6] });
+  });
+
+  test("an init's end is told as wait(2) has it", async () => {
+    const died = async (code: string) => (await verdict(`Kernel panic - not syncing: Attempted to kill init! ${code}\n`)).first;
+    expect(await died("exitcode=0x00000100")).toContain("ended (exit status 1), which");
+    expect(await died("exitcode=0x00007f00")).toContain("ended (exit status 127), which");
+    expect(await died("exitcode=0x0000000b")).toContain("ended (signal 11, segmentation fault), which");
+    expect(await died("exitcode=0x0000008b")).toContain("ended (signal 11, segmentation fault), which");
+    expect(await died("")).toContain("The first process ended, which");
+  });
+
   test("an oops that the boot survives is a warning and no failure", async () => {
     const { result, findings } = await verdict(log(KERNEL, INITRAMFS, OOPS, SYSTEMD, LOGIN));
     expect([result, findings[0]!.severity, findings[0]!.cause]).toEqual(["success", "warning", false]);
