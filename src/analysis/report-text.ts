@@ -56,7 +56,7 @@ function reason(report: SessionReport, ending: SessionEvidence["ending"]): strin
 function cause(report: SessionReport, ending: SessionEvidence["ending"]): string {
   const first = report.findings.find((finding) => finding.cause);
   if (first !== undefined) return printable(first.explanation.replace(/\.$/, ""));
-  if (ending?.duration_ms === null) return `QEMU did not run${endedBy(ending)}`;
+  if (ending?.duration_ms === null && report.last_line === null) return `QEMU did not run${endedBy(ending)}`;
   if (report.boot_result === "no_serial") return `the console printed nothing, and nothing else tells how far it came${endedBy(ending)}`;
   const { last_line: last } = report;
   const stop = last === null ? "the boot ended" : `the log ends at line ${last.line} ("${quote(last.text, 80)}")`;

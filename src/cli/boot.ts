@@ -111,7 +111,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   const rules = await ownRulesFor(cli, options.rules);
   const prepared = await prepareBoot(image, request, env, systemClock, job);
   const warnings = [...told];
-  const closed = await sweepOrphans(settings.logDir, systemClock, job.signal).catch((error: Error) => {
+  const closed = await sweepOrphans(settings.logDir, systemClock, job.signal, async () => rules).catch((error: Error) => {
     warnings.push(`Sessions that were cut off could not be closed: ${error.message}`);
     return [];
   });

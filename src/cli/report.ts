@@ -12,7 +12,7 @@ import { exists } from "../session/finalise.ts";
 import type { Cli } from "./cli.ts";
 import { sweep } from "./cut-off-sessions.ts";
 import { logDirectoryOf } from "./log-directory.ts";
-import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
+import { ownRulesFor } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
@@ -20,7 +20,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .description("Shows the report of a recorded boot.")
     .argument("[session]", "its id, the beginning of it, or its directory; the newest without one")
     .option("--log-dir <path>", "folder that holds the sessions (default: hiperiso/logs in the XDG state folder)")
-    .option(...RULES_OPTION)
+    .option("--rules <file>", "analyse the boot again, by the rules in this file, too; its reports are written anew")
     .option("--json", "print report.json")
     .addOption(new Option("--open", "show report.html, the report as a page, in a browser").conflicts("json"))
     .addHelpText("after", () =>
@@ -28,18 +28,23 @@ export function command(cli: Cli): CommandUnknownOpts {
         ["hiperiso report", "of the newest session"],
         ["hiperiso report --open", "the same as a page, with its timeline, the screen and the log"],
         ["hiperiso report --json | jq .findings", "what was found, for a program"],
+        ["hiperiso report --rules board.yaml", "what rules of your own say of it"],
       ]),
     )
     .action(async (reference, { logDir, json, open, rules: rulesFile }) => {
       const rules = await ownRulesFor(cli, rulesFile);
       const directory = logDirectoryOf(logDir, cli.env);
-      await sweep(cli, directory);
+      await sweep(cli, directory, async () => rules);
       const entry = await findSession(directory, reference);
+      // Rules that somebody names are to be seen at work; those beside the configuration held when the boot was recorded.
+      if (rulesFile !== undefined) await analyseSession(entry.directory, { job: cli.job, rules });
       if (open === true) return await openPage(cli, entry.directory, rules);
       if (!(await exists(join(entry.directory, SESSION_FILES.report)))) await analyseSession(entry.directory, { job: cli.job, rules });
       const page = await readFile(join(entry.directory, json === true ? SESSION_FILES.report : SESSION_FILES.reportText), "utf8");
       if (json === true) cli.json(JSON.parse(page));
       else cli.out(printable(page, { keepNewlines: true })); // the session may come from anywhere
+      if (rulesFile !== undefined)
+        cli.err(`Analysed again; session.json and the index still say what was found when the boot was recorded.`);
     });
 }
 

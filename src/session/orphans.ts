@@ -6,6 +6,7 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { STANDARD_GOAL } from "../analysis/goal.ts";
+import type { Rule } from "../analysis/rule.ts";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { silentProgress } from "../contract/job.ts";
 import {
@@ -30,11 +31,19 @@ import { removeScratch } from "./scratch.ts";
 const OWNER_DIED = "its recorder was killed, or the computer went down, before the boot was over";
 const NO_HOST: SessionEnded["host"] = { kernel_version: "", cpu_model: "", cpu_logical_cores: 0, total_ram_mb: 0, virt_supported: false };
 
+/** A person's own rules, asked for when there is something to analyse: mostly there is not. */
+export type RulesForOrphans = () => Promise<readonly Rule[]>;
+
 /**
  * Ids of the sessions that were closed. One sweeper at a time: two programs that start together must not both add a line.
  * Throws the first trouble when all have been tried: a session that cannot be closed keeps no other from it.
  */
-export async function sweepOrphans(logDirectory: string, clock: Clock, signal: AbortSignal): Promise<readonly string[]> {
+export async function sweepOrphans(
+  logDirectory: string,
+  clock: Clock,
+  signal: AbortSignal,
+  rules: RulesForOrphans = async () => [],
+): Promise<readonly string[]> {
   const names = await readdir(logDirectory).catch(() => []);
   const suspects: string[] = [];
   for (const name of names.sort()) {
@@ -42,6 +51,8 @@ export async function sweepOrphans(logDirectory: string, clock: Clock, signal: A
   }
   if (suspects.length === 0) return [];
   return await withSweepLock(logDirectory, signal, async () => {
+    let asked: Promise<readonly Rule[]> | undefined;
+    const rulesOnce = () => (asked ??= rules());
     const closed: string[] = [];
     const troubles: unknown[] = [];
     for (const name of suspects) {
@@ -50,7 +61,7 @@ export async function sweepOrphans(logDirectory: string, clock: Clock, signal: A
         if (!(await isOrphan(path))) continue; // another sweeper was here first
         await endLeftovers(path);
         if (decodeUnbornName(name) !== undefined) await rm(path, { recursive: true, force: true });
-        else if (await closeOrphan(logDirectory, path, clock, signal)) closed.push(name);
+        else if (await closeOrphan(logDirectory, path, { clock, signal, rules: rulesOnce })) closed.push(name);
       } catch (error) {
         signal.throwIfAborted();
         troubles.push(
@@ -83,13 +94,19 @@ async function readOwner(path: string): Promise<Owner | undefined> {
   return ownerSchema.safeParse(await readJson(join(path, SESSION_FILES.owner)).catch(() => undefined)).data;
 }
 
+interface Sweep {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly rules: RulesForOrphans;
+}
+
 /** False where the directory holds no readable `session.json`: nothing can be said of it. */
-async function closeOrphan(logDirectory: string, path: string, clock: Clock, signal: AbortSignal): Promise<boolean> {
+async function closeOrphan(logDirectory: string, path: string, { clock, signal, rules }: Sweep): Promise<boolean> {
   const content = await readJson(join(path, SESSION_FILES.session)).catch(() => undefined);
   const session = sessionEndedSchema.safeParse(content).data ?? sessionStartedSchema.safeParse(content).data;
   if (session === undefined) return false;
   const directory = SessionDirectory.at(logDirectory, { ...session, status: "started", session_id: basename(path) }, clock);
-  if (session.status === "started") await closeStarted(directory, signal);
+  if (session.status === "started") await closeStarted(directory, await rules(), signal);
   else await completeSession(directory, session as SessionEnded, await lastStage(directory, session as SessionEnded), signal);
   return true;
 }
@@ -101,12 +118,12 @@ async function lastStage(directory: SessionDirectory, { status }: SessionEnded):
   return status === "complete" ? "session_complete" : "fatal_error";
 }
 
-async function closeStarted(directory: SessionDirectory, signal: AbortSignal): Promise<void> {
+async function closeStarted(directory: SessionDirectory, rules: readonly Rule[], signal: AbortSignal): Promise<void> {
   const ending = endingSchema.safeParse(await readJson(directory.file(SESSION_FILES.ending)).catch(() => undefined)).data;
   const known = ending ?? (await failedEnding(directory, String(directory.started["goal"] ?? STANDARD_GOAL), new Error(OWNER_DIED)));
   await directory.releaseReserve();
   if (ending === undefined) await directory.writeJson(SESSION_FILES.ending, known);
-  const { report, analysis } = await analyseOrSayWhy(directory.path, [], { signal, progress: silentProgress });
+  const { report, analysis } = await analyseOrSayWhy(directory.path, rules, { signal, progress: silentProgress });
   const lastBeat = await stat(directory.file(SESSION_FILES.heartbeat)).catch(() => undefined);
   await finaliseSession(
     directory,

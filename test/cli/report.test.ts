@@ -31,6 +31,46 @@ async function session(): Promise<SessionDirectory> {
   return directory;
 }
 
+const RULES = `- id: board/fpga
+  kind: io_error
+  severity: error
+  stage: reached
+  domain: hardware
+  pattern: '^fpga: no DONE signal'
+  explanation: The FPGA did not take its bitstream.
+  hint: Compare the bitstream with the board.
+  matches: ['fpga: no DONE signal']
+  ignores: ['fpga: configured']
+`;
+
+describe("report --rules", () => {
+  test("analyses again what was analysed already, and leaves session and index as they are", async () => {
+    const directory = await session();
+    await writeFile(directory.file("serial.log"), "Linux version 6.1.0 (x)\nfpga: no DONE signal\n");
+    expect((await run({}, directory.id)).stdout).toContain('INCOMPLETE at kernel: the log ends at line 2 ("fpga: no DONE signal")');
+    const kept = ["session.json", "status.json", "../index.jsonl"];
+    const before = await Promise.all(kept.map((name) => readFile(directory.file(name), "utf8")));
+    const path = join(root, "rules.yaml");
+    await writeFile(path, RULES);
+    const { status, stdout, stderr } = await run({}, directory.id, "--rules", path);
+    expect(status).toBe(0);
+    expect(stdout).toContain("INCOMPLETE at kernel (domain hardware): The FPGA did not take its bitstream\n");
+    expect(stderr).toContain("Analysed again");
+    expect(await Promise.all(kept.map((name) => readFile(directory.file(name), "utf8")))).toEqual(before);
+    // It is the session's report from now on, until somebody analyses again.
+    expect((await run({}, directory.id)).stdout).toBe(stdout);
+    expect(await readFile(directory.file("report.html"), "utf8")).toContain("The FPGA did not take its bitstream");
+  });
+
+  test("a file that cannot be read is wrong usage, and changes nothing", async () => {
+    const directory = await session();
+    await run({}, directory.id);
+    const before = await readFile(directory.file("report.json"), "utf8");
+    expect((await run({}, directory.id, "--rules", join(root, "none.yaml"))).status).toBe(2);
+    expect(await readFile(directory.file("report.json"), "utf8")).toBe(before);
+  });
+});
+
 describe("report --open", () => {
   test("makes the page where there is none, and prints its path where nothing can show it", async () => {
     const directory = await session();

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Rule } from "../../src/analysis/rule.ts";
 import { endingSchema, indexLineSchema, type Owner, sessionEndedSchema, statusSchema } from "../../src/contract/session.ts";
 import { identityOf } from "../../src/host/process-identity.ts";
 import { SessionDirectory, unbornName } from "../../src/session/directory.ts";
@@ -61,6 +62,35 @@ describe("what a killed recorder leaves", () => {
     await mkdir(join(logs, unbornName(deadOwner())));
     expect(await sweep()).toEqual([]);
     expect(await readdir(logs)).toEqual([]);
+  });
+
+  test("is analysed by a person's own rules too, asked for once, and only where something is to be closed", async () => {
+    const rule: Rule = {
+      id: "board/fpga",
+      kind: "io_error",
+      severity: "error",
+      stage: "reached",
+      domain: "hardware",
+      pattern: /^fpga: no DONE signal/,
+      explanation: "x.",
+      hint: "y.",
+      matches: ["fpga: no DONE signal"],
+      ignores: ["fpga: configured"],
+    };
+    let asked = 0;
+    const rules = async () => {
+      asked += 1;
+      return [rule];
+    };
+    expect(await sweepOrphans(logs, setClock(), never, rules)).toEqual([]);
+    expect(asked).toBe(0);
+    const [first, second] = [await born(), await born()];
+    for (const { file } of [first, second].map((directory) => ({ file: directory.file("serial.log") })))
+      await writeFile(file, "Linux version 6.1.0 (x)\nfpga: no DONE signal\n");
+    expect(await sweepOrphans(logs, setClock(), never, rules)).toEqual([first.id, second.id]);
+    expect(asked).toBe(1);
+    const report = JSON.parse(await readFile(second.file("report.json"), "utf8"));
+    expect(report.findings).toMatchObject([{ id: "board/fpga", line: 2 }]);
   });
 
   test("a session that had only begun: failed, analysed, indexed", async () => {
