@@ -60,6 +60,7 @@ function personFace(cli: Cli): BootFace {
         const { plan } = event;
         directory = event.directory;
         cli.err(`Recording ${bold(printable(event.id))}`);
+        if (plan === null) break;
         cli.err(dim(`  ${plan.firmware.interface.toUpperCase()}, ${printable(plan.firmware.because)}`));
         if (plan.kernel !== null) cli.err(dim(`  ${printable(plan.kernel.path)}, ${printable(plan.kernel.because)}`));
         for (const drive of [...(plan.image === null ? [] : [plan.image]), ...plan.drives]) {

@@ -81,6 +81,7 @@ export async function recordProgram(wish: ProgramToRecord, place: RecordingPlace
       },
       clock,
     );
+    onEvent({ type: "session", id: directory.id, directory: directory.path, plan: null });
     await directory.markPhase("started");
     let ending: Ending;
     let thrown: unknown;

@@ -9,9 +9,9 @@ import type { Clock } from "../host/clock.ts";
 import type { MachinePlan } from "../machine/plan.ts";
 import type { NewSession } from "./directory.ts";
 
-/** What a session tells while it lives. Text from the guest is as it came: whoever shows it makes it harmless. */
+/** What a session tells while it lives. A session of a program has no machine, and so no plan. Text from the guest is as it came: whoever shows it makes it harmless. */
 export type SessionEvent =
-  | { readonly type: "session"; readonly id: string; readonly directory: string; readonly plan: MachinePlan }
+  | { readonly type: "session"; readonly id: string; readonly directory: string; readonly plan: MachinePlan | null }
   | { readonly type: "status"; readonly stage: StatusStage }
   | { readonly type: "serial"; readonly bytes: Uint8Array }
   | { readonly type: "console"; readonly event: ConsoleEvent; readonly source: "serial" | "screen" }

@@ -124,6 +124,38 @@ describe("a target boots", () => {
   });
 });
 
+describe("a target runs", () => {
+  const isRoot = process.getuid?.() === 0;
+  const hasBwrap = ["/usr/bin/bwrap", "/bin/bwrap", "/usr/local/bin/bwrap"].some((path) => existsSync(path));
+  /** What runs there is the tree's seed, a program of its own that says one line. */
+  test.each([
+    ["--bwrap", hasBwrap, { status: 3, says: "bwrap" }],
+    ["--chroot", isRoot, { status: 2, says: "sudo" }],
+  ] as const)("as the original starts it, or is refused: %s", async (mode, may, refused) => {
+    await using place = await workplace();
+    const tree = join(place.root, "tree");
+    const target = join(place.root, "target");
+    await makeSmallTree(tree);
+    const made = await run(["bootstrap", "prepare", "--tree", tree, mode, "-m", "http://mirror.invalid", "--no-fetch", "-t", target]);
+    expect(made.status, made.stderr).toBe(0);
+    const { status, stdout, stderr } = await run(["bootstrap", "run", "--target", target, "--log-dir", place.logs, "--serial"]);
+    if (!may) {
+      expect(status, stderr).toBe(refused.status);
+      expect(stderr).toContain(refused.says);
+      return;
+    }
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(/^small tree: the seed runs\nSUCCESS/);
+    const { session, ending, serial } = onlySession(place.logs);
+    expect(session).toMatchObject({ result: "success", iso_basename: "target", kvm: "unknown" });
+    expect(ending).toMatchObject({ reason: "goal", qemu_exit_code: 0, firmware: null });
+    expect(serial).toBe("small tree: the seed runs\n");
+    const other = await boot(place, target);
+    expect(other.status).toBe(2);
+    expect(other.stderr).toContain("hiperiso bootstrap run");
+  });
+});
+
 test("a target that is none, or was made for a chroot, is refused before anything is made", async () => {
   await using place = await workplace();
   const none = await boot(place, join(place.root, "nothing"));
