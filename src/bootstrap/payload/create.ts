@@ -3,9 +3,10 @@
  * its own sources. Then the bytes go to a temporary name beside the container's, which is given its own when they are on the medium.
  */
 import { randomBytes } from "node:crypto";
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { HiperisoError, reasonOf } from "../../contract/error.ts";
 import type { Job } from "../../contract/job.ts";
 import {
@@ -49,6 +50,9 @@ interface Inspected {
   readonly from: { readonly file: string; readonly stat: BigIntStats } | { readonly bytes: Uint8Array };
 }
 
+/** A look at a file takes microseconds; after so many, signals are seen to. */
+const LOOKS_A_TURN = 1000;
+
 /**
  * Writes the container `out` of `entries`, in the order of their names. An `out` that is there already is replaced as a whole, or stays as it is
  * when this throws: `usage` for what `layoutOf` refuses, for a source that is no plain file, for an `out` that is no plain file or one of the sources;
@@ -63,9 +67,10 @@ export async function createPayload(
   const inspected: Inspected[] = [];
   const paths = new Map<string, string>();
   for (const source of entries) {
+    if (inspected.length % LOOKS_A_TURN === LOOKS_A_TURN - 1) await setImmediate();
     job.signal.throwIfAborted();
     if ("file" in source.from) refuseSecond(paths, source.name, source.from.file);
-    inspected.push(await inspect(source));
+    inspected.push(inspect(source));
   }
   const layout = layoutOf(inspected, options);
   const target = await targetOf(out, inspected);
@@ -108,11 +113,11 @@ function refuseSecond(paths: Map<string, string>, name: string, path: string): v
   });
 }
 
-async function inspect({ name, from }: PayloadSource): Promise<Inspected> {
+function inspect({ name, from }: PayloadSource): Inspected {
   if ("bytes" in from) return { name, sizeBytes: BigInt(from.bytes.length), from };
   let found: BigIntStats;
   try {
-    found = await stat(from.file, { bigint: true });
+    found = statSync(from.file, { bigint: true });
   } catch (cause) {
     throw unusable(from.file, reasonOf(cause), cause);
   }

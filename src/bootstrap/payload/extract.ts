@@ -13,7 +13,7 @@ import { syncDirectory } from "../../host/atomic-file.ts";
 import { makeFolders } from "../../host/make-folders.ts";
 import { openPayload, type PayloadFile, readFailed } from "./input.ts";
 import { readPayloadContents } from "./list.ts";
-import { PieceWriter, Turns } from "./pieces.ts";
+import { MANY_FILES_PIECE_BYTES, PieceWriter, Turns } from "./pieces.ts";
 import { spaceHint } from "./space-hint.ts";
 
 export interface ExtractOptions {
@@ -168,7 +168,7 @@ interface Extraction extends ExtractOptions {
 
 /** One file after the other is copied; while one is, others before it are on their way to the medium. */
 async function extractFiles(input: PayloadFile, files: readonly WantedFile[], options: Extraction): Promise<void> {
-  const writer = new PieceWriter(options.turns);
+  const writer = new PieceWriter(options.turns, MANY_FILES_PIECE_BYTES);
   const finishing = new Set<Promise<void>>();
   let failure: { readonly error: unknown } | undefined;
   try {

@@ -1,4 +1,5 @@
 /** From what a person names (files and folders) to what goes into a container. */
+import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { HiperisoError, reasonOf } from "../../contract/error.ts";
@@ -23,10 +24,10 @@ export async function gatherSources(paths: readonly string[]): Promise<Gathered>
       sources.push({ name: basename(resolve(path)), from: { file: path } });
       continue;
     }
-    for (const name of await namesIn(path)) {
+    for (const { name, isPlain } of await entriesIn(path)) {
       const file = join(path, name);
-      const found = await statOf(file);
-      if (found.isFile()) sources.push({ name, from: { file } });
+      const found = isPlain ? undefined : await statOf(file);
+      if (found === undefined || found.isFile()) sources.push({ name, from: { file } });
       else leftOut.push({ path: file, kind: kindOf(found) });
     }
   }
@@ -51,16 +52,17 @@ async function statOf(path: string) {
   }
 }
 
-async function namesIn(folder: string): Promise<readonly string[]> {
-  let raw: readonly Buffer[];
+/** `isPlain` where the folder itself says so: of a link, and on file systems that keep no kinds in folders, only a look at the file tells. */
+async function entriesIn(folder: string): Promise<readonly { readonly name: string; readonly isPlain: boolean }[]> {
+  let raw: readonly Dirent<Buffer>[];
   try {
-    raw = await readdir(folder, { encoding: "buffer" });
+    raw = await readdir(folder, { encoding: "buffer", withFileTypes: true });
   } catch (cause) {
     throw unusable(folder, reasonOf(cause), cause);
   }
-  return raw.map((bytes) => {
-    const name = bytes.toString("utf8");
-    if (Buffer.from(name).equals(bytes)) return name;
-    throw unusable(folder, `a name that is not UTF-8: ${printableBytes(bytes)}`);
+  return raw.map((entry) => {
+    const name = entry.name.toString("utf8");
+    if (Buffer.from(name).equals(entry.name)) return { name, isPlain: entry.isFile() };
+    throw unusable(folder, `a name that is not UTF-8: ${printableBytes(entry.name)}`);
   });
 }
