@@ -12,5 +12,6 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "doctor", summary: "say what this computer has and lacks for hiperiso", load: () => import("./doctor.ts") },
   { name: "bootstrap", summary: "make media for live-bootstrap and boot them", load: () => import("./bootstrap.ts") },
   { name: "payload", summary: "make, list, extract and check payload disks", load: () => import("./payload.ts") },
+  { name: "disk", summary: "look into disks and images, copy files in and out, check and repair them", load: () => import("./disk.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
 ];

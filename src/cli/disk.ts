@@ -1,0 +1,26 @@
+/** `hiperiso disk`: disks and images looked into, changed, checked and repaired without mounting. */
+import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Cli } from "./cli.ts";
+import { devicesCommand } from "./disk-devices.ts";
+import { catCommand, listCommand } from "./disk-files.ts";
+import { showCommand } from "./disk-show.ts";
+import { examplesText } from "./program.ts";
+
+export function command(cli: Cli): CommandUnknownOpts {
+  return new Command("disk")
+    .description(
+      "Look into disks and images, copy files in and out, check and repair them, without mounting anything. A place is named\nIMAGE-OR-DEVICE[:PARTITION][/PATH].",
+    )
+    .addCommand(showCommand(cli))
+    .addCommand(listCommand(cli))
+    .addCommand(catCommand(cli))
+    .addCommand(devicesCommand(cli))
+    .addHelpText("after", () =>
+      examplesText([
+        ["hiperiso disk show stick.img", "its partitions and what is in them"],
+        ["hiperiso disk ls -l stick.img:1/ISOs", "files of a folder on its first partition"],
+        ["hiperiso disk cat /dev/sdb:1/hiperiso/hiperiso.json", "a file, without mounting the stick"],
+        ["hiperiso disk devices", "the disks of this computer, and which could be written"],
+      ]),
+    );
+}
