@@ -58,7 +58,7 @@ export async function repairExfat(store: BlockStore, job: Job): Promise<VolumeCh
     }
     const { findings, inspection } = inspected;
     if (inspection.mending.medium.boot.fatCount !== 1) break; // TexFAT: how its two FATs take turns is not published
-    lost ||= !inspection.complete;
+    lost ||= inspection.lost;
     const mendable = findings.filter((finding) => finding.mend !== undefined);
     const stage = STAGES.find((candidate) => mendable.some((finding) => finding.stage === candidate));
     if (stage === undefined) break;

@@ -45,7 +45,7 @@ import type { VolumeProblem } from "../volume.ts";
 import { AllocationBitmap } from "./allocation.ts";
 import { CLUSTER_SET_PAGE_BYTES, ClusterSet } from "./cluster-set.ts";
 import { DIRECTORY_BYTES_MAX, type Directory, readSlots, scanDirectory, slotOffset, slotsOf } from "./directory.ts";
-import { BAD_CLUSTER, END_OF_CHAIN, followClusters, Medium, type Run } from "./medium.ts";
+import { BAD_CLUSTER, type ChainEnd, END_OF_CHAIN, followClusters, Medium, type Run } from "./medium.ts";
 import { type BootRegion, type RootFacts, readBootRegions, readRootFacts } from "./open.ts";
 import { applyEdits, clearingEdits, settingEdits } from "./slots.ts";
 import { childPath, type Walked, type WalkedFile, walkVolume } from "./walk.ts";
@@ -79,8 +79,8 @@ export interface Inspection {
   readonly mending: Mending;
   /** Clusters that are taken and that nobody owns, and that are not marked as bad: the first runs of them. */
   readonly leaked: readonly Run[];
-  /** False where something could not be followed: its clusters look like nobody's. */
-  readonly complete: boolean;
+  /** Entries or chains were damaged: what is in leaked clusters may have been theirs. */
+  readonly lost: boolean;
 }
 
 /** What a check lists; a repair goes round again. */
@@ -167,6 +167,7 @@ export async function inspectVolume(medium: Medium, signal: AbortSignal, onFile:
     await inspector.see(walked);
     onFile();
   }
+  await inspector.doubtful();
   await inspector.nameOwners(signal);
   await inspector.compareBitmap(signal);
   await inspector.flags();
@@ -237,12 +238,15 @@ class Inspector {
   readonly #used = new ClusterSet();
   readonly #findings: Finding[] = [];
   #cut = false;
-  /** False where something could not be followed: clusters of it look like nobody's. */
-  #complete = true;
+  /** Entries or chains were damaged: clusters that nobody owns may be theirs. */
+  #lost = false;
+  /** Something cannot be followed at all: what looks like nobody's may be its own. */
+  #blind = false;
   #files = 0;
   #directories = 1;
   readonly #names = new Map<Directory, NameHashes>();
   readonly #crossings: Crossing[] = [];
+  readonly #doubtful: Seen[] = [];
   readonly #leaked: Run[] = [];
 
   constructor(medium: Medium, facts: RootFacts) {
@@ -259,7 +263,7 @@ class Inspector {
       files: this.#files,
       directories: this.#directories,
       leaked: this.#leaked,
-      complete: this.#complete,
+      lost: this.#lost,
       mending: { medium: this.#medium, bitmap: this.#bitmap, used: this.#used, table: this.#table },
     };
   }
@@ -299,7 +303,7 @@ class Inspector {
       this.#find("root-chain", { offset: end.at, path: "/", text: end.text, mending: "the root ends there" }, async ({ medium }) => {
         await medium.writeFatEntry(lastCluster.first + lastCluster.count - 1, END_OF_CHAIN);
       });
-      this.#complete = false;
+      this.#lost = true;
     }
     await this.#checkUpcase(table);
   }
@@ -374,6 +378,7 @@ class Inspector {
     const { path } = directory;
     const clear: Finding["mend"] = async ({ medium }) => await applyEdits(medium, directory, clearingEdits(item));
     if (item.kind === "orphan") {
+      if (item.entries[0] === ENTRY.stream) this.#lost = true; // a cut of ours leaves names alone: with a stream, a file's first entry was lost
       const text = `an entry of kind ${hex(item.entries[0]!)} that belongs to no file`;
       this.#find("orphan-entry", { offset, path, text, mending: "it is marked as unused" }, clear);
     } else if (item.kind === "broken") {
@@ -405,7 +410,7 @@ class Inspector {
       const known = type === ENTRY.label || type === ENTRY.bitmap || type === ENTRY.upcase;
       const text = known ? `an entry of kind ${hex(type)} more than there may be` : `an entry of the unknown critical kind ${hex(type)}`;
       this.#find("misplaced-entry", { offset, path, text, mending: "it is marked as unused" }, known ? clear : undefined);
-      if (!known) this.#complete = false;
+      if (!known) this.#blind = true;
       return;
     }
     if (type === ENTRY.bitmap && offset !== this.#facts.bitmap.offset) {
@@ -431,7 +436,7 @@ class Inspector {
   async #brokenSet(directory: Directory, slot: number, entries: Uint8Array, text: string): Promise<void> {
     const salvaged = salvagedSet(entries, this.#table);
     const offset = slotOffset(this.#medium, directory, slot);
-    this.#complete = false;
+    this.#lost = true;
     if (salvaged === undefined) {
       const mending = "it is marked as unused; clusters that it may have owned are put into files";
       this.#find("broken-set", { offset, path: directory.path, text, mending }, async ({ medium }) => {
@@ -464,7 +469,7 @@ class Inspector {
     const first = from;
     const offset = slotOffset(this.#medium, directory, first);
     if (hidden !== undefined) {
-      this.#complete = false;
+      this.#lost = true;
       const until = hidden;
       const text = `whole files stand behind the folder's end, which is at slot ${endSlot}`;
       this.#find("hidden-by-end", { offset, path: directory.path, text, mending: "they are shown again" }, async ({ medium }) => {
@@ -504,7 +509,7 @@ class Inspector {
       mendable: faults.length === 0 && bad === undefined,
     };
     if (faults.length > 0) {
-      this.#complete = false; // the bytes that are wrong may be those of its first cluster
+      this.#lost = true; // the bytes that are wrong may be those of its first cluster
       const shaped = faults.some(({ id }) => id === "set-shape");
       const changed = shaped ? withName(entries, set.name, this.#table) : withSums(entries, this.#table);
       for (const { id, at: byte, text } of faults) {
@@ -547,15 +552,20 @@ class Inspector {
     this.#find(id, { offset, path: seen.path, text, mending }, seen.mendable ? mend : async () => {});
   }
 
-  /** Size, clusters and chain of a set. */
-  async #allocation(seen: Seen): Promise<void> {
+  /** Sets whose clusters are not certain, when all others are known. */
+  async doubtful(): Promise<void> {
+    for (const seen of this.#doubtful) await this.#allocation(seen, true);
+  }
+
+  /** Size, clusters and chain of a set. `late`: all that are certain have been seen. */
+  async #allocation(seen: Seen, late = false): Promise<void> {
     const medium = this.#medium;
     const { path, set, isDirectory, offset, opened } = seen;
     const { allocation, validBytes } = set;
     const { firstCluster, dataBytes, noFatChain } = allocation;
     if (dataBytes === 0n) {
       if (firstCluster !== 0) {
-        this.#complete = false;
+        this.#lost = true;
         this.#findAllocation("empty-with-cluster", seen, `no bytes, but cluster ${firstCluster}`, "it has none", NO_ALLOCATION, 0n);
       } else if (noFatChain) this.#findAllocation("empty-flags", seen, "no bytes, but clusters in a row", "it has none", NO_ALLOCATION, 0n);
       else if (validBytes !== 0n)
@@ -563,14 +573,28 @@ class Inspector {
       return;
     }
     if (!medium.isCluster(firstCluster)) {
-      this.#complete = false;
+      this.#lost = true;
       const text = `${dataBytes} bytes from cluster ${firstCluster} on; the volume has 2 to ${medium.clusterCount + 1}`;
       this.#findAllocation("first-cluster", seen, text, "its size becomes 0", NO_ALLOCATION, 0n);
       return;
     }
     if (opened !== undefined && opened.then !== "enter") return this.#notEntered(seen, opened.then);
 
-    const { runs, end, good, wanted } = await this.#follow(seen);
+    const followed = await this.#follow(seen);
+    const { runs, end, good, wanted } = followed;
+    // A row whose size lies would own all behind it, and so would one that is only thought to be a row.
+    const torn = end.kind === "outside" && runs.length === 1 && good < wanted;
+    if (!late && (torn || (noFatChain && BigInt(good) < BigInt(medium.clustersOf(dataBytes)))) && this.#doubtful.length < FINDINGS_MAX) {
+      this.#doubtful.push(seen);
+      return;
+    }
+    const row = torn && !noFatChain ? await this.#rowOf(firstCluster, wanted) : undefined;
+    if (row !== undefined) {
+      await this.#own([row], path, offset);
+      const text = `${end.kind === "whole" ? "" : end.text}; as many clusters are taken in a row`;
+      this.#findAllocation("chain-missing", seen, text, "they are said to be in a row", { ...allocation, noFatChain: true }, validBytes);
+      return;
+    }
     const crossed = await this.#own(runs, path, offset);
     if (crossed !== undefined && this.#crossings.length < FINDINGS_MAX) this.#crossings.push({ seen, cluster: crossed, runs });
     const fits = BigInt(good) * BigInt(medium.clusterBytes);
@@ -581,7 +605,7 @@ class Inspector {
         await mending.medium.writeFatEntry(lastCluster, END_OF_CHAIN);
       });
     } else if (BigInt(good) < BigInt(medium.clustersOf(dataBytes))) {
-      this.#complete = false;
+      this.#lost = true;
       const text = end.kind === "whole" ? `a size of ${dataBytes} bytes, more than there is` : end.text;
       const id = end.kind === "whole" || end.kind === "long" ? "size" : `chain-${end.kind}`;
       const where = end.kind === "whole" ? offset : end.at;
@@ -619,7 +643,7 @@ class Inspector {
   }
 
   /** The clusters of a set as far as they can be followed, each once. */
-  async #follow({ set, isDirectory }: Seen) {
+  async #follow({ set, isDirectory }: Seen): Promise<{ runs: Run[]; end: ChainEnd; good: number; wanted: number }> {
     const medium = this.#medium;
     const { firstCluster, dataBytes, noFatChain } = set.allocation;
     const limit = isDirectory ? BigInt(DIRECTORY_BYTES_MAX) : medium.heapBytes;
@@ -653,6 +677,13 @@ class Inspector {
     }
   }
 
+  /** The clusters of a file in a row that lost the word that says so: the FAT knows nothing of them, the bitmap has them all, and nobody else does. */
+  async #rowOf(first: number, wanted: number): Promise<Run | undefined> {
+    if (first + wanted > this.#medium.clusterCount + FIRST_CLUSTER || this.#used.has(first)) return undefined;
+    const row = await this.#plausible({ first, count: wanted });
+    return row.count === wanted ? row : undefined;
+  }
+
   /** Clusters of `run` in front of the first that `runs` hold. */
   async #untilRepeated(runs: readonly Run[], run: Run): Promise<number> {
     const before = new ClusterSet();
@@ -671,11 +702,11 @@ class Inspector {
   #notEntered(seen: Seen, why: "again" | "too-deep"): void {
     const { offset, path, set } = seen;
     if (why === "too-deep") {
-      this.#complete = false;
+      this.#blind = true;
       this.#find("too-deep", { offset, path, text: "more folders within folders than any system can use: not looked into" });
       return;
     }
-    this.#complete = false;
+    this.#lost = true;
     const text = `its first cluster ${set.allocation.firstCluster} is that of a folder met before: left of a move that was cut, or a folder that holds itself`;
     this.#find("directory-twice", { offset, path, text, mending: "this entry goes, the other stays" }, dropping(seen));
   }
@@ -743,7 +774,7 @@ class Inspector {
       if (owner?.set !== undefined && owner.offset !== seen.offset && isTwin(owner.set, seen.set)) {
         this.#find("entry-twice", { ...where, mending: "left of a move that was cut: this entry goes, the other stays" }, dropping(seen));
       } else {
-        this.#complete = false;
+        this.#lost = true;
         const mend: Finding["mend"] = (mending) => copyApart(mending, seen, runs);
         this.#find("cross-linked", { ...where, mending: "it gets a copy of its own" }, seen.mendable ? mend : async () => {}, "copy");
       }
@@ -788,7 +819,7 @@ class Inspector {
     const bit = first.first - FIRST_CLUSTER;
     const offset = this.#medium.offsetOf(this.#facts.bitmapRuns[0]!.first) + BigInt(Math.floor(bit / 8));
     const text = `${leaked} clusters are taken that nobody owns, from cluster ${first.first} on`;
-    const mend: Finding["mend"] = this.#complete ? ({ bitmap }) => bitmap.mark(this.#leaked, false) : undefined;
+    const mend: Finding["mend"] = this.#blind ? undefined : ({ bitmap }) => bitmap.mark(this.#leaked, false);
     this.#find("leaked-clusters", { offset, text, mending: "they are freed, or put into files where entries were lost" }, mend, "leak");
   }
 

@@ -4,11 +4,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Job, quietJob, silentProgress } from "../../../src/contract/job.ts";
-import { type BlockStore, memoryStore } from "../../../src/disk/block-store.ts";
+import { type BlockStore, memoryStore, sparseStore } from "../../../src/disk/block-store.ts";
 import type { ExfatOptions } from "../../../src/disk/exfat/layout.ts";
 import { makeExfat } from "../../../src/disk/exfat/make.ts";
 import { openExfat } from "../../../src/disk/exfat/volume.ts";
 import type { Volume } from "../../../src/disk/volume.ts";
+import { decodeExfatBootSector } from "../../../src/formats/exfat-boot.ts";
+import { encodeFileSet, NO_ALLOCATION } from "../../../src/formats/exfat-entries.ts";
+import { recommendedUpcaseTable } from "../../../src/formats/exfat-upcase.ts";
 
 export const TIME_MS = Date.UTC(2026, 10, 21, 11, 30, 2);
 export const hasExfatprogs = spawnSync("fsck.exfat", ["-V"]).error === undefined;
@@ -66,6 +69,19 @@ export async function treeOf(store: BlockStore): Promise<Map<string, string | nu
   };
   await visit("");
   return tree;
+}
+
+/** A volume whose root, one cluster, is filled with entries of one name. */
+export async function folderOfOneName(clusterBytes: number): Promise<BlockStore> {
+  const store = sparseStore(BigInt(clusterBytes) * 32n);
+  await makeExfat(store, { serial: 1, clusterBytes }, quietJob);
+  const boot = decodeExfatBootSector(await store.read(0n, 512), store.name);
+  const set = encodeFileSet({ name: "same", directory: false, timeMs: TIME_MS, allocation: NO_ALLOCATION }, recommendedUpcaseTable());
+  const sets = new Uint8Array(clusterBytes - set.length);
+  for (let at = 0; at + set.length <= sets.length; at += set.length) sets.set(set, at);
+  // Behind the three entries of the root's own.
+  await store.write((BigInt(boot.heapSector) << 9n) + BigInt(boot.rootCluster - 2) * BigInt(clusterBytes) + 96n, sets);
+  return store;
 }
 
 /** Pseudo-random bytes: the same for the same seed. */
