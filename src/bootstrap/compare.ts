@@ -129,7 +129,8 @@ async function compareFiles({ first, second, path, options, job }: Pair): Promis
   try {
     for (let offset = 0n; offset < common; offset += BigInt(CHUNK_BYTES)) {
       job.signal.throwIfAborted();
-      const [here, there] = await Promise.all([readAt(one, offset, CHUNK_BYTES), readAt(other, offset, CHUNK_BYTES)]);
+      const lengthBytes = Math.min(CHUNK_BYTES, Number(common - offset));
+      const [here, there] = await Promise.all([readAt(one, offset, lengthBytes), readAt(other, offset, lengthBytes)]);
       step.advance(here.length);
       if (Buffer.compare(here, there) === 0) continue;
       const at = here.findIndex((byte, index) => byte !== there[index]);

@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 
+/** A busy disk takes its time with thousands of files. */
+const REMOVAL_LIMIT_MS = 300_000;
+
 /** Gone when the tests of the file are through. */
 export function testFolder(name: string): { readonly at: (path: string) => string } {
   let folder: string | undefined;
@@ -13,7 +16,7 @@ export function testFolder(name: string): { readonly at: (path: string) => strin
   });
   afterAll(() => {
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  });
+  }, REMOVAL_LIMIT_MS);
   return { at: (path) => join(folder!, path) };
 }
 
