@@ -261,8 +261,7 @@ export async function replaceSet(changing: Changing, place: SetPlace, entries: U
   const name = nameOfSet(entries) ?? "";
   const moved = await addSet(changing, place.directory, name, entries);
   await medium.flush();
-  await removeSet(changing, { ...place, directory: moved.directory });
-  changing.surveys.added(moved.directory, name, moved.slot, entries.length / ENTRY_BYTES);
+  await removeSet(changing, { ...place, directory: moved.directory }); // the survey has the name at its new slot by now
   return moved;
 }
 

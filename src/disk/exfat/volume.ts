@@ -296,7 +296,7 @@ class ExfatVolume implements Volume, Changing {
       if (directory.end.kind === "whole" || directory.end.kind === "long") return undefined;
       throw brokenChain(this.medium, "look into a folder", directory.path, directory.end); // it may stand in what is lost
     }
-    const [primary] = [await readSlots(this.medium, directory, slot, 1)];
+    const primary = await readSlots(this.medium, directory, slot, 1);
     const entries = await readSlots(this.medium, directory, slot, 1 + primary[1]!);
     const { set, faults } = decodeFileSet(entries, this.#table);
     if (set === undefined || faults.length > 0) throw this.#damage(directory, slot, faults[0]?.at ?? 0, faults[0]?.text ?? "");
@@ -499,7 +499,6 @@ class ExfatVolume implements Volume, Changing {
       // The folder that holds the old set may be the one that grew.
       const directory = sameDirectory(moved.directory, source.place.directory) ? moved.directory : source.place.directory;
       await removeSet(this, { ...source.place, directory });
-      this.surveys.forget(directory.firstCluster);
     });
   }
 
@@ -528,7 +527,7 @@ class ExfatVolume implements Volume, Changing {
     if (!inOneSector(this.medium, edits)) return false;
     await applyEdits(this.medium, directory, edits);
     this.surveys.removed(directory, oldName, slot, before);
-    this.surveys.forget(directory.firstCluster);
+    this.surveys.added(directory, nameOfSet(entries) ?? "", slot, count);
     return true;
   }
 
@@ -539,15 +538,15 @@ class ExfatVolume implements Volume, Changing {
       const found = parts.length === 0 ? undefined : await this.#lookUp(parts);
       if (found === undefined) throw this.#usage(what, path, "a file or folder", parts.length === 0 ? "the root" : "nothing of that name");
       this.#refuseDamaged(found.place.directory, what);
-      const top: Owned[] = [{ set: found.set, path }];
-      const following = this.#owned(top);
-      while ((await following.next()).done !== true); // all of it can be followed, before any of it goes
       if ((found.set.attributes & ATTRIBUTE.directory) !== 0 && options.recursive !== true) {
         const directory = await openDirectory(this.medium, path, found.set.allocation, found.place);
         for await (const item of scanDirectory(this.medium, directory)) {
           if (item.kind === "file" || item.kind === "broken") throw this.#usage(what, path, "an empty folder", "one that holds something");
         }
       }
+      const top: Owned[] = [{ set: found.set, path }];
+      const following = this.#owned(top);
+      while ((await following.next()).done !== true); // all of it can be followed, before any of it goes
       await this.#begin();
       await removeSet(this, found.place);
       let freed: Run[] = [];
@@ -558,7 +557,7 @@ class ExfatVolume implements Volume, Changing {
         freed = [];
       }
       await this.#free(freed);
-      this.surveys.forgetAll(); // also of folders that are gone
+      if ((found.set.attributes & ATTRIBUTE.directory) !== 0) this.surveys.forgetAll(); // also of folders that are gone
     });
   }
 

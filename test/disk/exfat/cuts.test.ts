@@ -9,7 +9,7 @@ import { bytesOf, changed, freshVolume, put, TIME_MS } from "./volumes.ts";
 describe("a cut after each write", () => {
   // A hundred operations, and the other seeds, are in test/real/disk-exfat.long.test.ts.
   test.each([
-    ["a write", 20],
+    ["a write", 12],
     ["a sector of a write", 6],
     ["a sector of a write, the last one first", 6],
   ] as const)("of %s: %i operations lose nothing that was there before", async (way, count) => {
