@@ -1,6 +1,8 @@
 /** `hiperiso disk`: disks and images looked into, changed, checked and repaired without mounting. */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Cli } from "./cli.ts";
+import { checkCommand, repairCommand } from "./disk-check.ts";
+import { copyCommand, removeCommand } from "./disk-copy.ts";
 import { devicesCommand } from "./disk-devices.ts";
 import { catCommand, listCommand } from "./disk-files.ts";
 import { showCommand } from "./disk-show.ts";
@@ -14,6 +16,10 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(showCommand(cli))
     .addCommand(listCommand(cli))
     .addCommand(catCommand(cli))
+    .addCommand(copyCommand(cli))
+    .addCommand(removeCommand(cli))
+    .addCommand(checkCommand(cli))
+    .addCommand(repairCommand(cli))
     .addCommand(devicesCommand(cli))
     .addHelpText("after", () =>
       examplesText([

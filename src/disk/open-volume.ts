@@ -6,12 +6,13 @@ import { deviceNumber } from "../host/block-devices.ts";
 import { cachedSource, openImage } from "../image/block-source.ts";
 import { type BlockStore, windowStore } from "./block-store.ts";
 import { type DiskContents, type DiskPartition, readContents } from "./disk-table.ts";
+import { checkExfat, repairExfat } from "./exfat/check.ts";
 import { openExfat } from "./exfat/volume.ts";
 import { openNtfs } from "./ntfs.ts";
 import type { SectorBytes } from "./partitions/gpt-layout.ts";
 import { isVolumeFormat, recognise, recogniseNoDisk } from "./recognise.ts";
 import type { DiskTarget } from "./target.ts";
-import type { Volume, VolumeFormat } from "./volume.ts";
+import type { CheckVolume, Volume, VolumeCheck, VolumeFormat } from "./volume.ts";
 
 /** The image or device, for reading alone: a write is an error. Throws as `openImage` does. */
 export async function openForReading({ medium, isDevice }: Pick<DiskTarget, "medium" | "isDevice">): Promise<BlockStore> {
@@ -105,19 +106,8 @@ const withSectors = (store: BlockStore, sectorBytes: number | undefined): BlockS
  * too far. `store` stays the caller's.
  */
 export async function openVolume(store: BlockStore, { readOnly }: { readonly readOnly: boolean }, job: Job): Promise<Volume> {
-  return await (await engineOf(store)).open(store, readOnly, job);
-}
-
-interface Engine {
-  readonly open: (store: BlockStore, readOnly: boolean, job: Job) => Promise<Volume>;
-}
-
-async function engineOf(store: BlockStore): Promise<Engine> {
   const found = await recognise(store);
-  if (found !== undefined && isVolumeFormat(found.format)) {
-    const engine = ENGINES[found.format];
-    if (engine !== undefined) return engine;
-  }
+  if (found !== undefined && isVolumeFormat(found.format)) return await engineOf(found.format).open(store, readOnly, job);
   const other = found?.format ?? (await recogniseNoDisk(store));
   throw new HiperisoError({
     what: "open the file system",
@@ -129,10 +119,45 @@ async function engineOf(store: BlockStore): Promise<Engine> {
   });
 }
 
-const exfat: Engine = { open: (store, readOnly, job) => openExfat(store, { readOnly }, job) };
-const ntfs: Engine = { open: (store, _, job) => openNtfs({ ...cachedSource(store, job.signal), name: store.name }) };
+/** Reads the volume's structures; undefined where none stands there that can be checked. */
+export async function checkVolume(store: BlockStore, job: Job): Promise<VolumeCheck | undefined> {
+  const found = await recognise(store);
+  return found !== undefined && isVolumeFormat(found.format) ? await engineOf(found.format).check?.(store, job) : undefined;
+}
 
-const ENGINES: Readonly<Partial<Record<VolumeFormat, Engine>>> = { exfat, ntfs };
+/** Mends what can be mended, and checks again. Throws HiperisoError of kind `usage` where no volume stands there that can be repaired. */
+export async function repairVolume(store: BlockStore, job: Job): Promise<VolumeCheck> {
+  const found = await recognise(store);
+  const repair = found !== undefined && isVolumeFormat(found.format) ? engineOf(found.format).repair : undefined;
+  if (repair !== undefined) return await repair(store, job);
+  const hint = found?.format === "ntfs" ? "Let Windows do it: chkdsk /f." : undefined;
+  throw new HiperisoError({
+    what: "repair the file system",
+    where: store.name,
+    expected: "FAT or exFAT",
+    found: found?.format ?? "nothing that is known",
+    kind: "usage",
+    ...(hint && { hint }),
+  });
+}
+
+interface Engine {
+  readonly open: (store: BlockStore, readOnly: boolean, job: Job) => Promise<Volume>;
+  readonly check?: CheckVolume;
+  readonly repair?: CheckVolume;
+}
+
+const exfat: Engine = {
+  open: (store, readOnly, job) => openExfat(store, { readOnly }, job),
+  check: checkExfat,
+  repair: repairExfat,
+};
+const ntfs: Engine = { open: (store, _, job) => openNtfs({ ...cachedSource(store, job.signal), name: store.name }) };
+const fat: Engine = {
+  open: (store) => Promise.reject(new HiperisoError({ what: "open the file system", where: store.name, found: "FAT" })),
+};
+
+const engineOf = (format: VolumeFormat): Engine => (format === "exfat" ? exfat : format === "ntfs" ? ntfs : fat);
 
 const HINTS: Readonly<Record<string, string>> = {
   iso9660: "`hiperiso inspect` says what is in it; 7z x or xorriso take files out.",
