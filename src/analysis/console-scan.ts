@@ -262,6 +262,7 @@ export class ConsoleScan {
       const match = mark?.pattern.exec(message);
       if (mark === undefined || match == null) continue;
       if (mark.onlyBefore !== undefined && !isLater(mark.onlyBefore, this.#boot.reached)) continue;
+      if (mark.unlessFound !== undefined && this.#boot.findings.some(({ rule }) => rule.kind === mark.unlessFound)) continue;
       marked = true;
       this.#mark(mark, line, text, text.length - message.length + match.index + match[0].length, clock);
     }

@@ -19,6 +19,8 @@ export interface StageMark {
   readonly begins?: boolean;
   /** Shows nothing once this stage was reached. */
   readonly onlyBefore?: PassedStage;
+  /** Shows nothing in a boot that holds a finding of this kind: a shell for emergencies has the prompt of any other. */
+  readonly unlessFound?: FindingKind;
   /** Lines in the form that the program prints, composed for the test. */
   readonly matches: readonly string[];
   /** Lines that look like it and show nothing. */

@@ -58,9 +58,15 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/board-firmware",
     stage: "firmware",
     program: "board firmware",
-    pattern: /^U-Boot (?:SPL|TPL) \d|^OpenSBI v\d|^(?:NOTICE|INFO): {1,4}BL(?:1|2|31|33)\b|^>{0,4}SecStartup/,
+    pattern:
+      /^(?: {0,4}\d{1,4}\.\d\d )?RPi: BOOT(?:SYS|LOADER) |^Raspberry Pi Bootcode|^HELLO! BOOT0 is starting|^DDR Version V\d|^U-Boot (?:SPL|TPL) \d|^OpenSBI v\d|^(?:NOTICE|INFO): {1,4}BL(?:1|2|31|33)\b|^>{0,4}SecStartup/,
     begins: true,
-    matches: ["U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "OpenSBI v1.3", "NOTICE:  BL31: v2.9(release):v2.9.0"],
+    matches: [
+      "U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)",
+      "OpenSBI v1.3",
+      "NOTICE:  BL31: v2.9(release):v2.9.0",
+      "  1.96 RPi: BOOTSYS release VERSION:00000000 DATE: 2024/09/23 TIME: 14:02:56",
+    ],
     ignores: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)"],
   },
 
@@ -132,6 +138,15 @@ export const STAGE_MARKS: readonly StageMark[] = [
     begins: true,
     matches: ["U-Boot 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "Hit any key to stop autoboot:  3", "Starting kernel ..."],
     ignores: ["U-Boot SPL 2024.01 (Jan 01 2024 - 00:00:00 +0000)", "Starting kernel event tracing"],
+  },
+  {
+    id: "stage/barebox",
+    stage: "bootloader",
+    program: "barebox",
+    pattern: /^barebox \d{4}\.\d\d\.\d/,
+    begins: true,
+    matches: ["barebox 2024.01.0 #1 Mon Jan 1 00:00:00 UTC 2024"],
+    ignores: ["barebox@Board:/ "],
   },
   {
     id: "stage/depthcharge",
@@ -244,7 +259,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "kernel",
     program: "another kernel",
     pattern:
-      /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting|^GNU Mach \d|^ {0,20}Memtest86\+? {1,4}v?\d/,
+      /^\*\*\* Booting Zephyr OS|^NuttShell \(NSH\)|^- RT - {1,8}Thread Operating System|^xv6 kernel is booting|^SunOS Release \d|^GNU Mach \d|^ {0,20}Memtest86\+? {1,4}v?\d/,
     matches: [
       "*** Booting Zephyr OS build v3.5.0 ***",
       "NuttShell (NSH) NuttX-12.4.0",
@@ -261,7 +276,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "initramfs",
     program: "initramfs",
     pattern:
-      /^Run \/init as init process|^Loading, please wait\.\.\.|^Begin: (?:Loading essential drivers|Running \/scripts\/|Mounting root file system|Mounting ")|dracut-\d+\S* \(Initramfs\)|^(?:systemd\[1\]: )?Running in (?:initr(?:d|amfs)|initial RAM disk)\.|^(?:systemd\[1\]: )?systemd \d+\S* running in system mode|^dracut-(?:initqueue|pre-\w+|cmdline|mount)\[\d+\]: |^dracut: |^:: running (?:early )?hook \[|^(?:systemd-)?udevd\[\d+\]: starting version |^[Ss]tarting version \d{3}\b|^Mounting boot media|^Alpine Init \d/,
+      /^Run \/init as init process|^Loading, please wait\.\.\.|^Begin: (?:Loading essential drivers|Running \/scripts\/|Mounting root file system|Mounting ")|dracut-\d+\S* \(Initramfs\)|^(?:systemd\[1\]: )?Running in (?:initr(?:d|amfs)|initial RAM disk)\.|^(?:systemd\[1\]: )?systemd \d+\S* running in system mode|^dracut-(?:initqueue|pre-\w+|cmdline|mount)\[\d+\]: |^dracut: |^:: running (?:early )?hook \[|^(?:systemd-)?udevd\[\d+\]: starting version |^[Ss]tarting version \d{3}\b|^Mounting boot media|^Alpine Init \d|^<<< NixOS Stage 1 >>>|^>> (?:Genkernel \d|Determining root device)|^init: init first stage started!/,
     matches: [
       "Run /init as init process",
       "Begin: Running /scripts/init-premount ... done.",
@@ -272,6 +287,9 @@ export const STAGE_MARKS: readonly StageMark[] = [
       ":: running early hook [udev]",
       "systemd-udevd[103]: starting version 252",
       "Alpine Init 3.8.2-r0",
+      "<<< NixOS Stage 1 >>>",
+      ">> Genkernel 4.3.10 (2024-01-01 00:00:00 UTC). Linux kernel 6.6.7-gentoo",
+      "init: init first stage started!",
     ],
     ignores: ["Run /sbin/init as init process", "Begin: 0x1000 End: 0x2000", "Trying to unpack rootfs image as initramfs..."],
   },
@@ -290,7 +308,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "userspace",
     program: "init",
     pattern:
-      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: (?:\$Id: [^$]{0,80}\$: booting|enter stage: )|^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:/,
+      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: (?:\$Id: [^$]{0,80}\$: booting|enter stage: )|^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:|^<<< NixOS Stage 2 >>>|^init: init second stage started!|^cloud-init\[\d+\]: Cloud-init v\. ?\d/,
     matches: [
       "Run /sbin/init as init process",
       "systemd[1]: Switching root.",
@@ -298,6 +316,8 @@ export const STAGE_MARKS: readonly StageMark[] = [
       "- runit: $Id: 0123456789abcdef0123456789abcdef01234567 $: booting.",
       "- runit: enter stage: /etc/runit/2",
       "procd: - early -",
+      "init: init second stage started!",
+      "cloud-init[512]: Cloud-init v. 23.4 running 'init-local' at Mon, 01 Jan 2024 00:00:00 +0000. Up 5.00 seconds.",
     ],
     ignores: ["Run /init as init process", 'INIT: cannot execute "/sbin/getty"'],
   },
@@ -306,16 +326,18 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "userspace",
     program: "systemd",
     pattern:
-      /^Welcome to (?!GRUB)(?!.{0,100}\(Initramfs\)).{3,100}!$|^\[ +OK +\] (?:Reached target (?:\S{1,40} - )?(?:Multi-User System|Login Prompts|Graphical Interface)|(?:Started|Finished) (?:\S{1,40} - )?(?:Serial Getty|Getty) on|Started User Login Management|Finished Permit User Sessions|Started Permit User Sessions)/,
+      /^Welcome to (?!GRUB)(?!.{0,100}\(Initramfs\)).{3,100}!$|^systemd\[1\]: (?:Queued start job for default target (?!.{0,20}[Ii]nitrd)|Startup finished in )|^(?:\[ +OK +\]|systemd\[1\]:) (?:Reached target (?:\S{1,40} - )?(?:Multi-User System|Login Prompts|Graphical Interface)|(?:Started|Finished) (?:\S{1,40} - )?(?:Serial Getty|Getty) on|Started User Login Management|Finished Permit User Sessions|Started Permit User Sessions)/,
     matches: [
       "Welcome to Debian GNU/Linux 12 (bookworm)!",
       "[  OK  ] Reached target Multi-User System.",
       "[  OK  ] Reached target multi-user.target - Multi-User System.",
+      "systemd[1]: Queued start job for default target graphical.target.",
     ],
     ignores: [
       "Welcome to GRUB!",
       "Welcome to Debian GNU/Linux 12 (bookworm) dracut-059-4 (Initramfs)!",
       "[  OK  ] Reached target Basic System.",
+      "systemd[1]: Queued start job for default target initrd.target - Initrd Default Target.",
     ],
   },
   {
@@ -365,9 +387,10 @@ export const STAGE_MARKS: readonly StageMark[] = [
     id: "stage/root-shell",
     stage: "login",
     program: "shell",
+    unlessFound: "emergency_shell",
     pattern:
-      /^[~/] [#$](?: |$)|^(?:ba|da|a)?sh-\d[\d.]{0,8}[#$]|^[\w.-]{0,64}@[\w.()-]{1,64}:[~/][\w/.-]{0,64}[#$]|^\[\w{1,32}@[\w.-]{1,64} [~/\w.-]{1,64}\][#$]|^\[\w{1,32}@[\w.-]{1,64}\][~/][\w/.-]{0,64}[#$]/,
-    matches: ["/ #", "~ # ", "root@debian:~# ", "[root@localhost ~]# ", "[root@board]~# uname -a", "bash-5.2# ", "/ # ls"],
+      /^[~/] [#$](?: |$)|^[\w.-]{1,40}:\/ [#$](?: |$)|^(?:ba|da|a)?sh-\d[\d.]{0,8}[#$]|^[\w.-]{0,64}@[\w.()-]{1,64}:[~/][\w/.-]{0,64}[#$]|^\[\w{1,32}@[\w.-]{1,64} [~/\w.-]{1,64}\][#$]|^\[\w{1,32}@[\w.-]{1,64}\][~/][\w/.-]{0,64}[#$]/,
+    matches: ["/ #", "~ # ", "root@debian:~# ", "[root@localhost ~]# ", "[root@board]~# uname -a", "bash-5.2# ", "/ # ls", "console:/ $ "],
     ignores: ["# mount /dev/sda1", "root@pts/0: connected", "[rootfs ]# "],
   },
   {

@@ -191,4 +191,19 @@ export const FIRMWARE_RULES: readonly Rule[] = [
     ],
     ignores: [">>Start PXE over IPv4."],
   },
+  {
+    id: "firmware/raspberry-pi-device",
+    kind: "no_boot_device",
+    severity: "error",
+    survived: "info",
+    waits: true,
+    stage: "firmware",
+    domain: "firmware",
+    pattern:
+      /^(?: {0,4}\d{1,4}\.\d\d )?(?:Failed to open device: '(?<device>[\w-]{1,20})'|(?<usb>USB MSD) timed out after \d|No SD card (?:found|detected), (?<bootcode>[Tt]ry USB))/,
+    explanation: "The Raspberry Pi's boot loader could not read from {device}{usb}{bootcode}.",
+    hint: "Check that the card or stick is in, holds a FAT partition with the firmware's files, and that BOOT_ORDER (rpi-eeprom-config) names it.",
+    matches: ["  6.40 Failed to open device: 'sdcard' (cmd 371a0010 status 1fff0001)", " 27.60 USB MSD timed out after 20 seconds"],
+    ignores: ["  5.10 Boot mode: SD (01) order f4", "Failed to open device: No such file or directory"],
+  },
 ];

@@ -169,13 +169,14 @@ export const PANIC_RULES: readonly Rule[] = [
     stage: "reached",
     domain: "kernel",
     pattern:
-      /^(?:login: )?panic(?:\[cpu\d+\])?: (?<reason>.{1,200})|^(?:login: )?kernel: (?<bsd>[\w ]{1,40} trap), code=|^fatal (?<netbsd>.{1,40}) in supervisor mode|^Fatal trap \d+: (?<trap>.{1,80}) while in kernel mode|^uvm_fault\(.{1,80}\) -> |CLASSNAME="BLUESCREEN"|^panic (?<mach>\.{0,2}[\w./-]{1,80}\.c:\d{1,6}: .{1,200})/,
+      /^(?:login: )?panic(?:\[cpu\d+\](?:\/thread=[0-9a-f]{8,16})?)?: (?<reason>.{1,200})|^(?:login: )?kernel: (?<bsd>[\w ]{1,40} trap), code=|^fatal (?<netbsd>.{1,40}) in supervisor mode|^Fatal trap \d+: (?<trap>.{1,80}) while in kernel mode|^uvm_fault\(.{1,80}\) -> |CLASSNAME="BLUESCREEN"|^panic (?<mach>\.{0,2}[\w./-]{1,80}\.c:\d{1,6}: .{1,200})/,
     ends: true,
     gathers: true,
     explanation: "The kernel (BSD, Mach or Windows) stopped for good: {reason}{trap}{bsd}{netbsd}{mach}",
     hint: "Look for the reason it gives, together with the kernel's version, in that system's bug tracker.",
     matches: [
       "panic: init died (signal 0, exit 1)",
+      "panic[cpu0]/thread=fffffffffbc4a040: BAD TRAP: type=e (#pf Page fault)",
       "login: panic: timeout_add: to_ticks (-3) < 0",
       "kernel: page fault trap, code=0",
       "fatal page fault in supervisor mode",
