@@ -6,7 +6,7 @@ import { checkExfat } from "../../src/disk/exfat/check.ts";
 import { makeExfat } from "../../src/disk/exfat/make.ts";
 import { openExfat } from "../../src/disk/exfat/volume.ts";
 import { cutEach, operationsOf, volumeWithFolders, WAYS } from "../disk/exfat/cutting.ts";
-import { put, TIME_MS } from "../disk/exfat/volumes.ts";
+import { folderOfOneName, put, TIME_MS } from "../disk/exfat/volumes.ts";
 
 describe("exFAT", () => {
   test.each(Object.entries(WAYS).flatMap(([name, way]) => [1, 2].map((seed) => [name, seed, way] as const)))(
@@ -43,5 +43,11 @@ describe("exFAT", () => {
     await volume.remove("/all", { recursive: true });
     await volume.flush();
     expect(await checkExfat(memoryStore(bytes), quietJob)).toMatchObject({ problems: [], files: 0, directories: 1 });
+  });
+
+  test("a folder of a million entries, all of one name, is checked within its limits", async () => {
+    const check = await checkExfat(await folderOfOneName(1 << 25), quietJob);
+    expect(check).toMatchObject({ files: Math.floor(((1 << 25) - 96) / 96), cut: true });
+    expect(check.problems).toHaveLength(1000);
   });
 });

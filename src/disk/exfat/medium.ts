@@ -25,9 +25,9 @@ export interface FatPiece {
 
 const FAT_PIECE_ENTRIES = 1024;
 
-/** 16 MiB together: a bitmap of 2 TiB, and the folders that are in use. */
+/** 8 MiB together: a bitmap of 2 TiB, and the folders that are in use. */
 const PAGE_BYTES = 32_768;
-const PAGES_MAX = 512;
+const PAGES_MAX = 256;
 
 export class Medium {
   readonly store: BlockStore;
