@@ -1,11 +1,9 @@
 /**
- * What making bootstrap media costs, as ratios of one run:
- *   the first image of 300 MB against `cat` of the same files to one, each with and without waiting for the medium;
- *   hex0 assembled, in MB/s;
- *   the plan of a tree of 200 steps, in seconds.
- * Medians of several runs, in turns, so that both see the same computer.
+ * `npm run bench:bootstrap [-- PAIRS]`: what making bootstrap media costs.
  *
- *   npm run bench:bootstrap [-- RUNS]
+ * The first image of 300 MB against `cat` of the same files to one, in interleaved pairs, so that a busy moment falls on both: the median of
+ * the pairs' ratios, once where neither waits for the medium and once where both do. Limit: 1.3. hex0 assembled: at least 50 MB of source a
+ * second. The plan of a tree of 200 steps: at most 0.5 s.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -20,25 +18,22 @@ import { listTree } from "../src/bootstrap/target-tree.ts";
 import { quietJob } from "../src/contract/job.ts";
 import { assembleHex0 } from "../src/formats/hex0.ts";
 
-const RUNS = Number(process.argv[2] ?? 5);
+const PAIRS = Number(process.argv[2] ?? 11);
 const folder = mkdtempSync(join(tmpdir(), "hiperiso-bench-bootstrap-"));
 
+const rounded = (value: number): number => Number(value.toFixed(3));
 const median = (values: readonly number[]): number => [...values].sort((one, other) => one - other)[values.length >> 1]!;
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
 async function seconds(work: () => unknown): Promise<number> {
   const start = performance.now();
   await work();
   return (performance.now() - start) / 1000;
 }
 
-/** Commands in the place of stage 2: enough for a layout, though nothing could boot it. */
-function stages(): { readonly stage1: string; readonly stage2: string } {
-  const zeros = (count: number): string => "00 ".repeat(count);
-  const stage1 = `${zeros(450)}B5 ${zeros(59)}55 AA\n`.replace(/^/, "");
-  const code = "C7 05 00 00 00 01 02 00 00 00\n";
-  return { stage1, stage2: code };
-}
+/** Enough for a layout, though nothing could boot it. */
+const BOOT_SECTOR = {
+  stage1: `${"00 ".repeat(450)}B5 ${"00 ".repeat(59)}55 AA\n`,
+  stage2: "C7 05 00 00 00 01 02 00 00 00\n",
+};
 
 /** 1,800 small files and 72 large ones, as a checkout with its distfiles has them: 300 MB together. */
 function makeTree(root: string): void {
@@ -49,7 +44,7 @@ function makeTree(root: string): void {
   for (let index = 0; index < 72; index += 1) writeFileSync(join(root, `distfiles/file-${index}`), content);
 }
 
-async function benchImage(): Promise<void> {
+async function benchImage() {
   const tree = join(folder, "tree");
   makeTree(tree);
   const entries = (await listTree(tree, quietJob)).filter(({ path }) => path !== "");
@@ -72,51 +67,46 @@ async function benchImage(): Promise<void> {
   // The listing and the layout are part of the work: cat is given its files.
   const ours = async (sync: boolean): Promise<void> => {
     const listed = (await listTree(tree, quietJob)).filter(({ path }) => path !== "");
-    const layout = planInitImage({ bootSector: stages(), entries: listed, targetSizeBytes: 0n });
+    const layout = planInitImage({ bootSector: BOOT_SECTOR, entries: listed, targetSizeBytes: 0n });
     await writeInitImage(layout, join(folder, "init.img"), { sync }, quietJob);
   };
-  for (const sync of [false, true]) {
-    const [theirs, mine]: [number[], number[]] = [[], []];
-    for (let run = 0; run <= RUNS; run += 1) {
+  const pairsOf = async (sync: boolean) => {
+    const pairs: { readonly theirs: number; readonly mine: number }[] = [];
+    // The first pair warms the caches.
+    for (let pair = 0; pair <= PAIRS; pair += 1) {
       rmSync(join(folder, "cat.out"), { force: true });
-      const theirTime = await seconds(() => cat(sync));
+      const theirs = await seconds(() => cat(sync));
       rmSync(join(folder, "init.img"), { force: true });
-      const myTime = await seconds(() => ours(sync));
-      // The first turn warms the caches.
-      if (run > 0) {
-        theirs.push(theirTime);
-        mine.push(myTime);
-      }
+      const mine = await seconds(() => ours(sync));
+      if (pair > 0) pairs.push({ theirs, mine });
     }
-    const [here, there] = [median(mine), median(theirs)];
-    const how = sync ? "on the medium" : "in the page cache";
-    say(
-      `init image, ${(bytes / 1e6).toFixed(0)} MB in ${files.length} files, ${how}: ${here.toFixed(2)} s, cat ${there.toFixed(2)} s, ratio ${(here / there).toFixed(2)} (at most 1.3)`,
-    );
-  }
+    return {
+      ratio: rounded(median(pairs.map(({ theirs, mine }) => mine / theirs))),
+      image_s: rounded(median(pairs.map(({ mine }) => mine))),
+      cat_s: rounded(median(pairs.map(({ theirs }) => theirs))),
+    };
+  };
+  return { mb: Math.round(bytes / 1e6), files: files.length, in_memory: await pairsOf(false), on_medium: await pairsOf(true), limit: 1.3 };
 }
 
-async function benchHex0(): Promise<void> {
-  const line = "B8 01 00 00 00      # mov eax, 1          ; as hand-written sources look\n";
+async function benchHex0() {
+  const commented = "B8 01 00 00 00      # mov eax, 1          ; as hand-written sources look\n";
   const dense = `${"B801000000BF01000000488D3510000000BA1A0000000F05B83C000000".repeat(2)}\n`;
-  for (const [name, text] of [
-    ["with comments", line],
-    ["digits alone", dense],
-  ] as const) {
-    const source = Buffer.from(text.repeat(Math.ceil(32e6 / text.length)));
+  const speedOf = async (line: string): Promise<number> => {
+    const source = Buffer.from(line.repeat(Math.ceil(32e6 / line.length)));
     const times: number[] = [];
-    for (let run = 0; run < RUNS; run += 1) times.push(await seconds(() => assembleHex0(source, "bench")));
-    say(`hex0, ${name}: ${(source.length / 1e6 / median(times)).toFixed(0)} MB/s of source (at least 50)`);
-  }
+    for (let run = 0; run < PAIRS; run += 1) times.push(await seconds(() => assembleHex0(source, "bench")));
+    return Math.round(source.length / 1e6 / median(times));
+  };
+  return { commented_mb_s: await speedOf(commented), dense_mb_s: await speedOf(dense), least_mb_s: 50 };
 }
 
-async function benchPlan(): Promise<void> {
+async function benchPlan() {
   const root = join(folder, "checkout");
   const names = Array.from({ length: 200 }, (_, index) => `package-${index}.0`);
-  const bootSector = stages();
   const files: Record<string, string> = {
-    "builder-hex0/builder-hex0-x86-stage1.hex0": bootSector.stage1,
-    "builder-hex0/builder-hex0-x86-stage2.hex0": bootSector.stage2,
+    "builder-hex0/builder-hex0-x86-stage1.hex0": BOOT_SECTOR.stage1,
+    "builder-hex0/builder-hex0-x86-stage2.hex0": BOOT_SECTOR.stage2,
     "seed/seed.kaem": "",
     "seed/preseeded.kaem": "",
     "seed/stage0-posix/kaem.x86": "",
@@ -139,20 +129,25 @@ async function benchPlan(): Promise<void> {
   }
   const options = checkOptions({ qemu: true, externalSources: true, mirrors: ["http://127.0.0.1:1"] });
   const times: number[] = [];
-  for (let run = 0; run <= RUNS; run += 1) {
+  for (let run = 0; run <= PAIRS; run += 1) {
     const time = await seconds(async () => {
       const checkout = await readCheckout(root, quietJob);
       planBootstrap(checkout, options, await readPlanFacts(join(root, "distfiles"), options, quietJob));
     });
     if (run > 0) times.push(time);
   }
-  say(`plan of 200 steps, ${Object.keys(files).length} files: ${median(times).toFixed(3)} s (at most 0.5)`);
+  return { files: Object.keys(files).length, plan_s: rounded(median(times)), limit_s: 0.5 };
 }
 
 try {
-  await benchHex0();
-  await benchPlan();
-  await benchImage();
+  const result = { hex0: await benchHex0(), plan: await benchPlan(), image: await benchImage() };
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  const { hex0, plan, image } = result;
+  const slow =
+    Math.min(hex0.commented_mb_s, hex0.dense_mb_s) < hex0.least_mb_s ||
+    plan.plan_s > plan.limit_s ||
+    Math.max(image.in_memory.ratio, image.on_medium.ratio) > image.limit;
+  process.exitCode = slow ? 1 : 0;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,5 +1,5 @@
 /** What goes where in a target, for each form of bootstrap: a pure function of the plan and of what stands in the checkout. */
-import { type BigIntStats, lstatSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, realpathSync, type Stats, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
@@ -235,8 +235,8 @@ function listEntry(root: string, path: string, links: "follow" | "walk"): { read
   const isLink = links === "walk" && path !== "" && lstatSync(file).isSymbolicLink();
   if (isLink) refuseWayOut(root, file);
   const found = statOf(file);
-  const common = { path, mode: Number(found.mode) & 0o7777, mtimeMs: Number(found.mtimeMs) };
-  if (found.isFile()) return { entry: { ...common, kind: "file", sizeBytes: found.size, from: { file } }, descend: false };
+  const common = { path, mode: found.mode & 0o7777, mtimeMs: found.mtimeMs };
+  if (found.isFile()) return { entry: { ...common, kind: "file", sizeBytes: BigInt(found.size), from: { file } }, descend: false };
   if (!found.isDirectory()) throw unusable(file, "a file or a folder", "something else");
   const entry: TargetEntry = { ...common, kind: "directory", sizeBytes: 0n, from: { bytes: new Uint8Array() } };
   return { entry, descend: !isLink };
@@ -259,9 +259,9 @@ function realpathOf(path: string): string | undefined {
 }
 
 /** Node's synchronous call: a tree has thousands of files, and handing each over to another thread takes ten times as long as looking at it. */
-function statOf(file: string): BigIntStats {
+function statOf(file: string): Stats {
   try {
-    return statSync(file, { bigint: true });
+    return statSync(file);
   } catch (cause) {
     const isLink = (cause as NodeJS.ErrnoException).code === "ENOENT" && lstatSync(file, { throwIfNoEntry: false }) !== undefined;
     const isCircle = (cause as NodeJS.ErrnoException).code === "ELOOP";

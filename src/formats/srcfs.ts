@@ -55,11 +55,13 @@ function wholeWord(path: string): string {
 }
 
 function checkedName(path: string): string {
-  const { length } = utf8(path);
+  const length = Buffer.byteLength(path);
   if (length === 0 || length > SRCFS_NAME_BYTES_MAX) throw refused(path, `a name of 1 to ${SRCFS_NAME_BYTES_MAX} bytes`, `${length} bytes`);
-  if (/[\0\n]/.test(path)) throw refused(path, "a name without newline and NUL, which end a line and the file system", "one with");
+  if (path.includes("\n") || path.includes("\0")) {
+    throw refused(path, "a name without newline and NUL, which end a line and the file system", "one with");
+  }
   // Half of a pair of UTF-16 has no bytes of its own: it would come back as another character.
-  if (/\p{Surrogate}/u.test(path)) throw refused(path, "a name that can be written in UTF-8", "one that cannot");
+  if (length !== path.length && /\p{Surrogate}/u.test(path)) throw refused(path, "a name that can be written in UTF-8", "one that cannot");
   return path;
 }
 
