@@ -79,6 +79,7 @@ export function bootCommand(cli: Cli) {
       });
       const qemu = options.qemuCmd ?? record.plan.options.qemuCmd;
       const warnings = options.interactive === true || record.plan.options.interactive ? [INTERACTIVE] : [];
+      cli.job.progress.say("As in the original the guest writes to the target's disks and has QEMU's user network.");
       await recordBuild(cli, { target, record, options }, (shared) =>
         recordMachine(
           { parts, goal, qemu, subject: parts.disks[0]?.path ?? target, warnings, ...shared },

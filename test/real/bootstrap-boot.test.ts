@@ -58,6 +58,7 @@ describe("a target boots", () => {
     expect(status, stderr).toBe(0);
     expect(stderr).toMatch(/step +step 2 of \d+, package seed-cc-0\.1$/m);
     expect(stderr).toMatch(/The guest may write to .*init\.img/);
+    expect(stderr).toContain("user network");
     const { directory, session, report, ending, serial } = onlySession(place.logs);
     expect(session).toMatchObject({ status: "complete", result: "success", iso_basename: "init.img", guest_ram_mb: 256 });
     expect(ending).toMatchObject({ reason: "goal", goal: "pattern:reboot: Power down", firmware: "bios", resets: 0 });
