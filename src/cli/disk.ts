@@ -5,6 +5,7 @@ import { checkCommand, repairCommand } from "./disk-check.ts";
 import { copyCommand, removeCommand } from "./disk-copy.ts";
 import { devicesCommand } from "./disk-devices.ts";
 import { catCommand, listCommand } from "./disk-files.ts";
+import { makeGptCommand, makeMbrCommand, makeVolumeCommand } from "./disk-make.ts";
 import { showCommand } from "./disk-show.ts";
 import { examplesText } from "./program.ts";
 
@@ -20,12 +21,17 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(removeCommand(cli))
     .addCommand(checkCommand(cli))
     .addCommand(repairCommand(cli))
+    .addCommand(makeVolumeCommand(cli))
+    .addCommand(makeGptCommand(cli))
+    .addCommand(makeMbrCommand(cli))
     .addCommand(devicesCommand(cli))
     .addHelpText("after", () =>
       examplesText([
         ["hiperiso disk show stick.img", "its partitions and what is in them"],
         ["hiperiso disk ls -l stick.img:1/ISOs", "files of a folder on its first partition"],
         ["hiperiso disk cat /dev/sdb:1/hiperiso/hiperiso.json", "a file, without mounting the stick"],
+        ["hiperiso disk cp debian.iso stick.img:1/ISOs/", "a file into it"],
+        ["hiperiso disk check stick.img", "is anything wrong with it"],
         ["hiperiso disk devices", "the disks of this computer, and which could be written"],
       ]),
     );
