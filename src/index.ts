@@ -28,8 +28,10 @@ export {
 export type { ImageFacts } from "./image/image-facts.ts";
 export { openImageFacts } from "./image/probe.ts";
 export { type MachinePlan, planMachine } from "./machine/plan.ts";
+export { type MachineParts, planParts, standardParts } from "./machine/plan-parts.ts";
 export { qemuArguments } from "./machine/qemu-arguments.ts";
 export { findSession, listSessions, type SessionEntry } from "./session/catalogue.ts";
+export { recordMachine } from "./session/new-recording.ts";
 export { sweepOrphans } from "./session/orphans.ts";
 export { type PreparedBoot, prepareBoot } from "./session/prepare-boot.ts";
 export { type Recorded, recordBoot } from "./session/record.ts";

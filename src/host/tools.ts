@@ -19,6 +19,7 @@ export const TOOL_PACKAGES: Readonly<Record<string, ToolPackages>> = {
   "qemu-img": { debian: "qemu-utils", fedora: "qemu-img", arch: "qemu-img", opensuse: "qemu-img" },
   swtpm: { debian: "swtpm", fedora: "swtpm", arch: "swtpm", opensuse: "swtpm" },
   mke2fs: { debian: "e2fsprogs", fedora: "e2fsprogs", arch: "e2fsprogs", opensuse: "e2fsprogs" },
+  bwrap: { debian: "bubblewrap", fedora: "bubblewrap", arch: "bubblewrap", opensuse: "bubblewrap" },
   lsblk: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
   blockdev: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
   setpriv: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
