@@ -8,6 +8,7 @@ import { type BlockStore, windowStore } from "./block-store.ts";
 import { type DiskContents, type DiskPartition, readContents } from "./disk-table.ts";
 import { checkExfat, repairExfat } from "./exfat/check.ts";
 import { openExfat } from "./exfat/volume.ts";
+import { openFat } from "./fat/volume.ts";
 import { openNtfs } from "./ntfs.ts";
 import type { SectorBytes } from "./partitions/gpt-layout.ts";
 import { isVolumeFormat, recognise, recogniseNoDisk } from "./recognise.ts";
@@ -154,7 +155,7 @@ const exfat: Engine = {
 };
 const ntfs: Engine = { open: (store, _, job) => openNtfs({ ...cachedSource(store, job.signal), name: store.name }) };
 const fat: Engine = {
-  open: (store) => Promise.reject(new HiperisoError({ what: "open the file system", where: store.name, found: "FAT" })),
+  open: (store, readOnly, job) => openFat(store, { readOnly }, job),
 };
 
 const engineOf = (format: VolumeFormat): Engine => (format === "exfat" ? exfat : format === "ntfs" ? ntfs : fat);

@@ -40,8 +40,8 @@ export async function recognise(source: BlockSource): Promise<Recognised | undef
     const { volumeId, modified, volumeBytes } = iso.primary;
     return { format: "iso9660", label: volumeId, id: modified, volumeBytes };
   }
-  if (await hasExfatBackup(source, head)) return { format: "exfat", label: "", id: null, volumeBytes: undefined };
-  return undefined;
+  const named = formatByBackup(head);
+  return named === undefined ? undefined : { format: named, label: "", id: null, volumeBytes: undefined };
 }
 
 async function recogniseFat(source: BlockSource): Promise<Recognised | undefined> {
@@ -57,10 +57,14 @@ async function recogniseFat(source: BlockSource): Promise<Recognised | undefined
   return { format: `fat${fatBits}`, label: volume.label, id: serial, volumeBytes };
 }
 
-/** A main boot sector that was overwritten: its copy stands twelve sectors on, and the volume can be read from it. */
-async function hasExfatBackup(source: BlockSource, head: Uint8Array): Promise<boolean> {
-  const named = (at: number) => latin1(head.subarray(at + 3, at + 11)) === "EXFAT   ";
-  return source.sizeBytes > 49_152n && (named(12 * 512) || named(12 * 4096));
+/** A main boot sector that was overwritten: its copy stands six sectors on (FAT32) or twelve (exFAT), and the volume can be read from it. */
+function formatByBackup(head: Uint8Array): VolumeFormat | undefined {
+  for (const sectorBytes of [512, 4096]) {
+    const [sixth, twelfth] = [head.subarray(6 * sectorBytes), head.subarray(12 * sectorBytes)];
+    if (latin1(twelfth.subarray(3, 11)) === "EXFAT   ") return "exfat";
+    if (decodeFatBootSector(sixth, { offset: 0n, report: quiet })?.fatBits === 32) return "fat32";
+  }
+  return undefined;
 }
 
 /** An image that is no disk byte for byte, by the name of its format: qcow2, gzip, … */

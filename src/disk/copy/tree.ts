@@ -4,6 +4,8 @@
  */
 import type { Job } from "../../contract/job.ts";
 import { nameFault } from "../../formats/exfat-entries.ts";
+import { longNameFault } from "../../formats/fat-names.ts";
+import { FILE_BYTES_MAX } from "../fat/volume.ts";
 import type { NewFile, Volume } from "../volume.ts";
 
 export interface TreeEntry {
@@ -42,7 +44,6 @@ export interface Tree {
   write(path: string, content: AsyncIterable<Uint8Array>, file: NewFile, job: Job): Promise<void>;
 }
 
-const FAT_FILE_BYTES_MAX = 0xffff_ffffn;
 const EXFAT_FILE_BYTES_MAX = (1n << 63n) - 1n;
 
 /** A volume as such a tree. Does not own it. `id`: the same for one that was opened twice. */
@@ -55,8 +56,8 @@ export function volumeTree(volume: Volume, id: string): Tree {
     stat: (path) => volume.stat(path),
     list: (folder) => volume.list(folder),
     read: (path) => volume.read(path),
-    nameFault: (name) => nameFault(name) ?? (isFat ? fatNameFault(name) : undefined),
-    fileBytesMax: isFat ? FAT_FILE_BYTES_MAX : EXFAT_FILE_BYTES_MAX,
+    nameFault: isFat ? longNameFault : nameFault,
+    fileBytesMax: isFat ? FILE_BYTES_MAX : EXFAT_FILE_BYTES_MAX,
     // Volumes have their own tables of capitals; what these lines take for different and the volume does not, its write refuses.
     folded: (name) => name.toUpperCase(),
     space: () => volume.space(),
@@ -66,6 +67,3 @@ export function volumeTree(volume: Volume, id: string): Tree {
     write: (path, content, file, job) => volume.write(path, content, file, job),
   };
 }
-
-/** VFAT has exFAT's rules, and one more: readers take dots and blanks from a name's end. */
-const fatNameFault = (name: string): string | undefined => (/[. ]$/.test(name) ? "a dot or a blank at its end" : undefined);
