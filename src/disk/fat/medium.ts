@@ -233,8 +233,10 @@ export type ChainEnd =
       readonly clusters: number;
       readonly at: bigint;
       readonly text: string;
-      /** Whom somebody claimed before. */
+      /** Where it would have gone on. */
       readonly cluster: number;
+      /** The last good one, 0 where there is none. */
+      readonly last: number;
     };
 
 /**
@@ -255,6 +257,7 @@ export async function* followChain(
     at: medium.fatOffsetOf(from),
     text,
     cluster,
+    last: from,
   });
   if (clustersMax === 0) return { kind: "whole", clusters: 0 };
   if (!medium.isCluster(first))

@@ -695,7 +695,7 @@ function shortChain(
   if (end.kind !== "whole") return { end, at: end.at };
   const text = `its chain ends after ${end.clusters} of ${clusters} clusters`;
   const at = medium.fatOffsetOf(firstCluster);
-  return { end: { kind: "outside", clusters: end.clusters, at, text, cluster: firstCluster }, at };
+  return { end: { kind: "outside", clusters: end.clusters, at, text, cluster: firstCluster, last: 0 }, at };
 }
 
 const sameDirectory = (a: Directory, b: Directory): boolean => a.firstCluster === b.firstCluster;
