@@ -133,10 +133,14 @@ export const clearingEdits = ({ slot, entries }: Pick<SetPlace, "slot" | "entrie
     return { slot: slot + index, bytes };
   });
 
-/** Writes edits in their order, those that follow each other in one sector as one write. */
+/**
+ * Writes edits in their order, those that follow each other in one sector as one write. A drive's own cache may bring the sectors to the medium in any
+ * order: so a flush stands between two.
+ */
 export async function applyEdits(medium: Medium, directory: Directory, edits: readonly SlotEdit[]): Promise<void> {
   const perSector = medium.sectorBytes / ENTRY_BYTES;
   for (let index = 0; index < edits.length; ) {
+    if (index > 0) await medium.flush();
     const sector = Math.floor(edits[index]!.slot / perSector);
     const bytes = new Uint8Array(await readSlots(medium, directory, sector * perSector, perSector));
     for (; index < edits.length && Math.floor(edits[index]!.slot / perSector) === sector; index += 1) {
@@ -190,7 +194,8 @@ export async function findRoom(changing: Changing, directory: Directory, count: 
   const pad = straddles(survey.tail) ? 1 : 0;
   const slot = survey.tail + pad;
   let grown = directory;
-  while (slotsOf(grown) < slot + count) grown = await growDirectory(changing, grown);
+  // One slot stays free: GRUB does not look at a folder's size, and in one whose clusters are in a row reads on until an entry of kind 0.
+  while (slotsOf(grown) < slot + count + 1) grown = await growDirectory(changing, grown);
   const edits: SlotEdit[] = [];
   if (slot + count > survey.end) {
     // What stands behind the first entry of kind 0 is rubbish until the end moves: then it would be read.
@@ -235,7 +240,10 @@ export async function growDirectory(changing: Changing, directory: Directory): P
   await bitmap.mark([run!], true);
   await medium.flush();
   const chained = !noFatChain && !directory.noFatChain;
-  if (chained) await medium.writeFatEntry(lastCluster, cluster);
+  if (chained) {
+    await medium.writeFatEntry(lastCluster, cluster);
+    await medium.flush(); // a chain that is longer than its size is read, a shorter one is damage
+  }
   const firstCluster = directory.firstCluster === 0 ? cluster : directory.firstCluster;
   const grown: Directory = { ...directory, firstCluster, runs, noFatChain, bytes };
   if (directory.place === undefined) return grown;

@@ -406,13 +406,23 @@ class ExfatVolume implements Volume, Changing {
         await this.bitmap.mark(runs, true);
         await this.medium.flush();
       }
-      if (old === undefined) {
-        await addSet(this, parent, name, encodeFileSet({ name, directory: false, timeMs: file.modifiedMs, allocation }, this.#table));
-      } else {
-        await replaceSet(this, old.place, withAllocation(old.place.entries, allocation, { modifiedMs: file.modifiedMs }));
-        await this.#free(freed);
-      }
+      await this.#orFree(runs, async () => {
+        if (old === undefined) {
+          await addSet(this, parent, name, encodeFileSet({ name, directory: false, timeMs: file.modifiedMs, allocation }, this.#table));
+        } else await replaceSet(this, old.place, withAllocation(old.place.entries, allocation, { modifiedMs: file.modifiedMs }));
+      });
+      await this.#free(freed);
     });
+  }
+
+  /** Gives back clusters whose entry finds no room in its folder. */
+  async #orFree(runs: readonly Run[], addEntry: () => Promise<void>): Promise<void> {
+    try {
+      await addEntry();
+    } catch (error) {
+      if (error instanceof HiperisoError && error.kind === "usage" && !this.medium.failed) await this.#free(runs);
+      throw error;
+    }
   }
 
   async #writeContent(
@@ -453,7 +463,8 @@ class ExfatVolume implements Volume, Changing {
       await this.bitmap.mark(runs, true);
       await this.medium.flush();
       const allocation = { firstCluster: runs[0]!.first, dataBytes: BigInt(this.medium.clusterBytes), noFatChain: true };
-      await addSet(this, parent, name, encodeFileSet({ name, directory: true, timeMs: modifiedMs, allocation }, this.#table));
+      const entries = encodeFileSet({ name, directory: true, timeMs: modifiedMs, allocation }, this.#table);
+      await this.#orFree(runs, async () => void (await addSet(this, parent, name, entries)));
     });
   }
 

@@ -1,0 +1,179 @@
+/** The file systems that the tests drive, in several shapes each, and the foreign programs that judge what was made of them. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { quietJob } from "../../src/contract/job.ts";
+import { type BlockStore, memoryStore, windowStore } from "../../src/disk/block-store.ts";
+import { checkExfat, repairExfat } from "../../src/disk/exfat/check.ts";
+import { makeExfat } from "../../src/disk/exfat/make.ts";
+import { openExfat } from "../../src/disk/exfat/volume.ts";
+import { planGpt, type SectorBytes } from "../../src/disk/partitions/gpt-layout.ts";
+import { writeGpt } from "../../src/disk/partitions/gpt-writer.ts";
+import type { CheckVolume, Volume } from "../../src/disk/volume.ts";
+import { bytesOf, folded, type Model } from "./volume-model.ts";
+
+export interface FileSystem {
+  readonly name: string;
+  readonly sectorBytes: SectorBytes;
+  readonly volumeBytes: number;
+  readonly make: (store: BlockStore) => Promise<void>;
+  readonly open: (store: BlockStore) => Promise<Volume>;
+  readonly check: CheckVolume;
+  readonly repair: CheckVolume;
+  /** What foreign programs have against the volume in a file, and against its content beside the model's. Empty: nothing. */
+  readonly judge: (image: string, volume: Volume, model: Model) => Promise<readonly string[]>;
+  /** The quick one of them: is the volume in a file in order? */
+  readonly fsck: (image: string) => string | undefined;
+}
+
+const MIB = 1 << 20;
+
+function exfat(megabytes: number, clusterBytes: number, sectorBytes: SectorBytes = 512): FileSystem {
+  return {
+    name: `exFAT of ${megabytes} MiB, clusters of ${clusterBytes} bytes, sectors of ${sectorBytes}`,
+    sectorBytes,
+    volumeBytes: megabytes * MIB,
+    make: (store) => makeExfat(store, { serial: 0x1234_abcd, clusterBytes }, quietJob),
+    open: (store) => openExfat(store, {}, quietJob),
+    check: checkExfat,
+    repair: repairExfat,
+    judge: async (image, volume, model) => [...said(fsckExfat(image)), ...(await dumpExfat(image, volume)), ...grubReads(image, model)],
+    fsck: fsckExfat,
+  };
+}
+
+export const FILE_SYSTEMS: readonly FileSystem[] = [exfat(4, 512), exfat(16, 4096), exfat(64, 32_768), exfat(16, 4096, 4096)];
+
+/** Small ones, whose folders and tables are soon full of holes. */
+export const CUT_FILE_SYSTEMS: readonly FileSystem[] = [exfat(1, 512), exfat(2, 4096)];
+
+/** A volume on a disk with a partition table of ours. */
+export interface VolumeOnDisk {
+  readonly disk: Uint8Array;
+  /** The partition's bytes in `disk`. */
+  readonly bytes: Uint8Array;
+  readonly store: BlockStore;
+}
+
+export async function volumeOnDisk({
+  sectorBytes,
+  volumeBytes,
+  make,
+}: Pick<FileSystem, "sectorBytes" | "volumeBytes" | "make">): Promise<VolumeOnDisk> {
+  const disk = new Uint8Array(volumeBytes + 2 * MIB);
+  const guid = (number: number) => `5a5a5a5a-0000-4000-8000-00000000000${number}`;
+  const wish = { typeGuid: "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", guid: guid(1), name: "data", size: BigInt(volumeBytes) };
+  const table = planGpt({ sizeBytes: BigInt(disk.length), sectorBytes, diskGuid: guid(0) }, [wish]);
+  const store = memoryStore(disk, sectorBytes);
+  await writeGpt(store, table);
+  const start = Number(table.partitions[0]!.firstLba) * sectorBytes;
+  const window = windowStore(store, BigInt(start), BigInt(volumeBytes));
+  await make(window);
+  return { disk, bytes: disk.subarray(start, start + volumeBytes), store: window };
+}
+
+// The foreign programs
+
+const has = (tool: string, ...words: readonly string[]): boolean => spawnSync(tool, words, { stdio: "ignore" }).error === undefined;
+export const hasExfatprogs = has("fsck.exfat", "-V");
+export const hasDosfstools = has("fsck.fat", "--help");
+const hasMtools = has("mtools", "--version");
+const hasGrub = has("grub-fstest", "--version");
+const hasSgdisk = has("sgdisk", "--version");
+/** Names of the tools that are not there, for the names of the tests. */
+export const missingTools: readonly string[] = Object.entries({
+  exfatprogs: hasExfatprogs,
+  dosfstools: hasDosfstools,
+  mtools: hasMtools,
+  "grub-fstest": hasGrub,
+  gdisk: hasSgdisk,
+})
+  .filter(([, there]) => !there)
+  .map(([tool]) => tool);
+
+interface Said {
+  readonly status: number | null;
+  readonly text: string;
+}
+
+function run(tool: string, ...words: readonly string[]): Said {
+  const { status, stdout, stderr } = spawnSync(tool, words, {
+    encoding: "utf8",
+    env: { ...process.env, LC_ALL: "C.UTF-8" },
+    maxBuffer: 1 << 28,
+  });
+  return { status, text: stdout + stderr };
+}
+
+/** A file of these bytes, for as long as `use` takes. */
+export async function withFile<T>(bytes: Uint8Array, use: (path: string) => T | Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "hiperiso-disk-"));
+  try {
+    const path = join(folder, "image");
+    writeFileSync(path, bytes);
+    return await use(path);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+export function fsckExfat(image: string): string | undefined {
+  if (!hasExfatprogs) return undefined;
+  const { status, text } = run("fsck.exfat", "-n", image);
+  return status === 0 && /: clean\./.test(text) && !/ERROR|corrupt/i.test(text) ? undefined : `fsck.exfat ends with ${status}: ${text}`;
+}
+
+async function dumpExfat(image: string, volume: Volume): Promise<readonly string[]> {
+  if (!hasExfatprogs) return [];
+  const { freeBytes, clusterBytes } = await volume.space();
+  const { text } = run("dump.exfat", image);
+  const wrong: string[] = [];
+  const free = /Free Clusters:\s+(\d+)/.exec(text)?.[1];
+  if (free !== `${freeBytes / BigInt(clusterBytes)}`)
+    wrong.push(`dump.exfat finds ${free} free clusters, we ${freeBytes / BigInt(clusterBytes)}`);
+  const label = /Volume label:[ \t]*(.*)/.exec(text)?.[1]?.trim() ?? "";
+  if (label !== volume.label) wrong.push(`dump.exfat finds the label ${JSON.stringify(label)}`);
+  return wrong;
+}
+
+/** GRUB's own readers of FAT and exFAT, run as a program: some files, byte for byte, and the names in their folders. */
+function grubReads(image: string, model: Model): readonly string[] {
+  if (!hasGrub) return [];
+  const wrong: string[] = [];
+  const files = [...model.entries].filter(([, { content }]) => content !== undefined && content.sizeBytes > 0);
+  for (const [key, { content }] of someOf(files, 4)) {
+    const path = model.listed(key); // GRUB knows upper and lower case of ASCII alone
+    const { status, stdout, stderr } = spawnSync("grub-fstest", [image, "cat", `(loop0)${path}`], { maxBuffer: 1 << 28 });
+    if (status !== 0 || !stdout.equals(bytesOf(content!)))
+      wrong.push(`grub-fstest reads ${path}: status ${status}, ${stdout.length} bytes, ${stderr}`);
+  }
+  const folders = [...model.entries].flatMap(([path, { content }]) => (content === undefined ? [path] : []));
+  for (const folder of ["", ...someOf(folders, 4)]) {
+    const { text } = run("grub-fstest", image, "ls", `(loop0)${model.listed(folder)}/`);
+    const names = [...model.entries].filter(([path]) => path.lastIndexOf("/") === folder.length && path.startsWith(`${folder}/`));
+    const wanted = names.map(([, { name, content }]) => (content === undefined ? `${name}/` : name));
+    // It prints a blank behind each name, and nothing between them that a name could not hold: so lengths are compared, and each name looked for.
+    // Names without a long one are listed in small letters.
+    const absent = wanted.filter((name) => !folded(text).includes(`${folded(name)} `));
+    const bytes = wanted.reduce((sum, name) => sum + name.length + 1, 0);
+    if (absent.length > 0 || text.trimEnd().length !== Math.max(0, bytes - 1))
+      wrong.push(`grub-fstest lists in ${folder}/: ${JSON.stringify(text)}, not ${JSON.stringify(wanted)}`);
+  }
+  return wrong;
+}
+
+/** Up to about `count` of them, from all over the list. */
+const someOf = <T>(list: readonly T[], count: number): readonly T[] => {
+  const step = Math.max(1, Math.ceil(list.length / count));
+  return list.filter((_, index) => index % step === list.length % step);
+};
+
+/** What `sgdisk -v` has against a disk. Its exit status is 0 whatever it finds. */
+export function sgdiskSays(image: string): string | undefined {
+  if (!hasSgdisk) return undefined;
+  const { text } = run("sgdisk", "-v", image);
+  return /No problems found/.test(text) && !/Caution|Invalid|Warning|Problem:/.test(text) ? undefined : `sgdisk -v: ${text}`;
+}
+
+const said = (complaint: string | undefined): readonly string[] => (complaint === undefined ? [] : [complaint]);
