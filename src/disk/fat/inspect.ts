@@ -214,7 +214,8 @@ class Inspector {
   /** Folders in which something stands behind the end. */
   readonly #behindEnds: { readonly directory: Directory; readonly endSlot: number; readonly from: number }[] = [];
   #labels = 0;
-  #rootLabel: string | undefined;
+  /** 11 bytes, as they are. */
+  #rootLabel: Uint8Array | undefined;
   /** Of the item before this one. */
   #orphan: Orphan | undefined;
   readonly #mending: Mending;
@@ -356,9 +357,10 @@ class Inspector {
     if (boot.label === undefined) return;
     const inBoot = decodeFatLabel(boot.label, this.codePage);
     const offset = BigInt(labelAt(boot.bits));
-    const root = this.#rootLabel;
+    const bytes = this.#rootLabel;
+    const root = bytes === undefined ? undefined : decodeFatLabel(bytes, this.codePage);
     if (root === inBoot || (root === undefined && inBoot === "")) return;
-    if (root === undefined) {
+    if (bytes === undefined) {
       const text = `the label ${JSON.stringify(inBoot)} of the boot sector is not in the root, where systems look for it`;
       this.#find(
         "label",
@@ -374,7 +376,7 @@ class Inspector {
     }
     const text = `the boot sector has the label ${JSON.stringify(inBoot)}, the root ${JSON.stringify(root)}`;
     this.#find("label", { offset, text, mending: "the boot sector gets that of the root" }, async ({ medium }) => {
-      const name = encodeFatLabel(root === "" ? NO_NAME : root, this.codePage);
+      const name = root === "" ? encodeFatLabel(NO_NAME, this.codePage) : bytes;
       await medium.write(offset, name);
       if (boot.backupSector !== 0) await medium.write(medium.sectorOffset(boot.backupSector) + offset, name);
     });
@@ -462,7 +464,7 @@ class Inspector {
   #labelEntry(directory: Directory, item: Extract<DirectoryItem, { kind: "label" | "dot" }>): void {
     if (isRoot(directory) && this.#labels === 0) {
       this.#labels = 1;
-      this.#rootLabel = decodeFatLabel(item.entries, this.codePage);
+      this.#rootLabel = item.entries.slice(0, SHORT_NAME_BYTES);
       return;
     }
     this.#dropped("extra-label", directory, item, isRoot(directory) ? "a second label" : "a volume's label that is not in the root");
