@@ -172,7 +172,9 @@ function recorded(
   ];
   if (ending !== undefined) {
     const machine = [ending.firmware, ending.accelerator].filter((fact) => fact !== null).join(", ");
-    rows.push(`  machine      ${machine === "" ? "QEMU did not run" : machine}${ending.resets > 0 ? `, ${ending.resets} resets` : ""}`);
+    rows.push(
+      `  machine      ${machine === "" ? (analysis.has_serial === 0 ? "QEMU did not run" : "not known") : machine}${ending.resets > 0 ? `, ${ending.resets} resets` : ""}`,
+    );
     if (ending.screen !== "") rows.push(`  screen       ${printable(ending.screen)}${ending.screen_drawn === 0 ? ", blank" : ""}`);
   }
   if (screen.trim() !== "") {

@@ -308,7 +308,7 @@ export const STAGE_MARKS: readonly StageMark[] = [
     stage: "userspace",
     program: "init",
     pattern:
-      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: (?:\$Id: [^$]{0,80}\$: booting|enter stage: )|^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:|^<<< NixOS Stage 2 >>>|^init: init second stage started!|^cloud-init\[\d+\]: Cloud-init v\. ?\d/,
+      /^Run \/(?:usr\/lib\/systemd\/systemd|(?:usr\/)?s?bin\/(?:init|sh|bash)|linuxrc|etc\/init) as init process|^(?:systemd\[1\]: )?Switching root\.|^INIT: version \d|^INIT: Entering runlevel|^init started: BusyBox|^procd: - (?:early|init) -|^- runit: (?:\$Id: [^$]{0,80}\$: booting|enter stage: )|^shepherd\[1\]: |^s6-rc: info: |^Trying to mount root from \w+:|^<<< NixOS Stage 2 >>>|^(?:● ){3} ?Finit v\d|^finit\[1\]:Finit v\d|^init: init second stage started!|^cloud-init\[\d+\]: Cloud-init v\. ?\d/,
     matches: [
       "Run /sbin/init as init process",
       "systemd[1]: Switching root.",
