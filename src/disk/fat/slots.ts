@@ -166,10 +166,11 @@ export const clearingEdits = ({ slot, entries }: Pick<SetPlace, "slot" | "entrie
       return { slot: edit.slot, bytes };
     });
 
-/** Writes edits in their order, those that follow each other in one sector as one write. */
+/** Writes edits in their order, those that follow each other in one sector as one write, and each on the medium before the next. */
 export async function applyEdits(medium: FatMedium, directory: Directory, edits: readonly SlotEdit[]): Promise<void> {
   const perSector = medium.sectorBytes / ENTRY_BYTES;
   for (let index = 0; index < edits.length; ) {
+    if (index > 0) await medium.flush();
     const sector = Math.floor(edits[index]!.slot / perSector);
     const bytes = await readSlots(medium, directory, sector * perSector, perSector);
     for (; index < edits.length && Math.floor(edits[index]!.slot / perSector) === sector; index += 1) {
@@ -232,38 +233,29 @@ export async function addSet(
   const { medium } = changing;
   const count = countOf({ entries });
   const room = await findRoom(changing, directory, count);
-  await applyEdits(medium, room.directory, await orderedForAdding(changing, room.directory, room.slot, entries));
+  await applyEdits(medium, room.directory, await editsForAdding(changing, room.directory, room.slot, entries));
   const item: FileItem = { kind: "file", slot: room.slot, entries, name, long: count > 1 };
   changing.surveys.added(room.directory, item);
   return { directory: room.directory, slot: room.slot, entries, item };
 }
 
 /**
- * The order in which a file's sectors are written so that it appears at once. Up to the sector with the folder's end they are seen as soon as they are there: long
- * entries first. What stands behind that sector is not seen before the end moves: it comes first of all, and the end last.
+ * A file's entries in their order, the 8.3 entry last. Where they take the place of the folder's end, what stands behind that is rubbish, which
+ * would be read as soon as the end moves: it is cleared first.
  */
-async function orderedForAdding(
-  { medium, surveys }: Changing,
-  directory: Directory,
-  slot: number,
-  entries: Uint8Array,
-): Promise<SlotEdit[]> {
+async function editsForAdding({ medium, surveys }: Changing, directory: Directory, slot: number, entries: Uint8Array): Promise<SlotEdit[]> {
   const edits = settingEdits(slot, entries);
   const behind = slot + edits.length;
   const { end } = await surveys.of(directory);
-  if (behind > end) {
-    // What stands behind the end is rubbish: one more entry would be read.
-    const next = await readSlots(medium, directory, behind, 1);
-    if (next.length > 0 && next[0] !== FIRST_BYTE.end) edits.push({ slot: behind, bytes: new Uint8Array(ENTRY_BYTES) });
-  }
+  if (behind <= end) return edits;
   const perSector = medium.sectorBytes / ENTRY_BYTES;
-  const endSector = Math.floor(end / perSector);
-  const sectorOf = (edit: SlotEdit) => Math.floor(edit.slot / perSector);
-  return [
-    ...edits.filter((edit) => sectorOf(edit) > endSector),
-    ...edits.filter((edit) => sectorOf(edit) < endSector),
-    ...edits.filter((edit) => sectorOf(edit) === endSector),
-  ];
+  const sectorBehind = (Math.floor(end / perSector) + 1) * perSector;
+  const from = Math.min(behind, sectorBehind);
+  const there = await readSlots(medium, directory, from, behind + 1 - from);
+  const rubbish = settingEdits(from, there)
+    .filter(({ bytes }) => bytes[0] !== FIRST_BYTE.end)
+    .map((edit) => ({ slot: edit.slot, bytes: new Uint8Array(ENTRY_BYTES) }));
+  return behind < sectorBehind ? [...edits, ...rubbish] : [...rubbish, ...edits];
 }
 
 async function findRoom(
