@@ -171,7 +171,7 @@ async function recordBuild(cli: Cli, { target, record, options }: BuildAsked, ho
   const logDir = logDirectoryOf(options.logDir, cli.env);
   const rules = await ownRulesFor(cli, options.rules);
   const steps = expectedSteps(record.plan);
-  await sweepOrphans(logDir, systemClock, job.signal).catch((error: Error) => {
+  await sweepOrphans(logDir, systemClock, job.signal, async () => rules).catch((error: Error) => {
     job.progress.warn(`Sessions that were cut off could not be closed: ${error.message}`);
   });
   await using _mirrors = await serveMirrors(record, cli);
