@@ -175,6 +175,14 @@ export function withChecksumOf(longEntries: Uint8Array, shortName: Uint8Array): 
   return copy;
 }
 
+/** False where a byte of long entries that must be 0 is not: their kind (12), and what would be a first cluster (26). */
+export function hasReservedZeros(longEntries: Uint8Array): boolean {
+  for (let at = 0; at < longEntries.length; at += ENTRY_BYTES) {
+    if (longEntries[at + 12] !== 0 || longEntries[at + 26] !== 0 || longEntries[at + 27] !== 0) return false;
+  }
+  return true;
+}
+
 /** Of whole long entries; up to the first unit 0. May hold unpaired surrogates, and anything else. */
 export function longNameOf(entries: Uint8Array): string {
   const view = viewOf(entries);

@@ -161,6 +161,16 @@ export function encodeFatLabel(label: string, codePage: CodePage): Uint8Array {
 
 export const NO_NAME = "NO NAME";
 
+/** The same 11 bytes with `_` for each byte that no label may hold. */
+export const mendedFatLabel = (bytes: Uint8Array): Uint8Array =>
+  bytes.map((byte, at) =>
+    (byte === KANJI_E5 && at === 0) || (byte >= 0x20 && byte !== 0x7f && !/["*+,./:;<=>?[\\\]|a-z]/.test(String.fromCharCode(byte)))
+      ? byte
+      : capitalByte(byte),
+  );
+
+const capitalByte = (byte: number): number => (byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : 0x5f);
+
 /** Of a boot sector or a label entry; empty for `NO NAME`. */
 export function decodeFatLabel(bytes: Uint8Array, codePage: CodePage): string {
   const copy = bytes.slice(0, SHORT_NAME_BYTES);

@@ -26,6 +26,7 @@ import {
   encodeShortEntry,
   FIRST_BYTE,
   firstClusterOf,
+  hasReservedZeros,
   isDirectoryEntry,
   isWholeLongName,
   longEntriesOf,
@@ -40,6 +41,7 @@ import {
   decodeFatLabel,
   encodeFatLabel,
   longNameFault,
+  mendedFatLabel,
   mendedLongName,
   NO_NAME,
   SHORT_NAME_BYTES,
@@ -464,10 +466,25 @@ class Inspector {
   #labelEntry(directory: Directory, item: Extract<DirectoryItem, { kind: "label" | "dot" }>): void {
     if (isRoot(directory) && this.#labels === 0) {
       this.#labels = 1;
+      this.#labelFields(directory, item);
       this.#rootLabel = item.entries.slice(0, SHORT_NAME_BYTES);
       return;
     }
     this.#dropped("extra-label", directory, item, isRoot(directory) ? "a second label" : "a volume's label that is not in the root");
+  }
+
+  #labelFields(directory: Directory, { slot, entries }: Extract<DirectoryItem, { kind: "label" | "dot" }>): void {
+    const name = entries.subarray(0, SHORT_NAME_BYTES);
+    const better = mendedFatLabel(name);
+    const data = [...entries.subarray(20, 22), ...entries.subarray(26)].some((byte) => byte !== 0);
+    if (!data && Buffer.from(better).equals(name)) return;
+    const offset = slotOffset(this.#medium, directory, slot);
+    const text = data ? "the label has a size or clusters" : "the label holds what no label may";
+    this.#find("label-entry", { offset, path: "/", text, mending: "it is written anew" }, async ({ medium }) => {
+      const entry = withData(entries, 0, 0);
+      entry.set(better);
+      await applyEdits(medium, directory, [{ slot, bytes: entry }]);
+    });
   }
 
   #dropped(id: string, directory: Directory, item: { readonly slot: number; readonly entries: Uint8Array }, text: string): void {
@@ -537,8 +554,16 @@ class Inspector {
       return;
     }
     const fault = item.long ? longNameFault(item.name) : undefined;
-    if (fault === undefined) return;
     const offset = slotOffset(this.#medium, directory, item.slot);
+    if (fault === undefined) {
+      const long = item.entries.subarray(0, item.entries.length - ENTRY_BYTES);
+      if (hasReservedZeros(long)) return;
+      const text = "bytes of its long name that must be 0 are not";
+      this.#find("long-name-fields", { offset, path, text, mending: "they become 0" }, async ({ medium }) => {
+        await rewriteLong(medium, directory, item, encodeLongEntries(item.name, short.subarray(0, SHORT_NAME_BYTES)));
+      });
+      return;
+    }
     const better = mendedLongName(item.name);
     const mending = item.name === "" ? "its 8.3 name is all that it keeps" : "what is forbidden becomes _";
     this.#find("long-name", { offset, path, text: `its name holds ${fault}`, mending }, async ({ medium }) => {
