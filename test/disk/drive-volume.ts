@@ -1,7 +1,7 @@
 /** Drives a file system through random operations beside the model, and has the result judged again and again. */
 import { inspect } from "node:util";
 import { quietJob } from "../../src/contract/job.ts";
-import { type FileSystem, sgdiskSays, volumeOnDisk, withFile } from "./file-systems.ts";
+import { type FileSystem, sgdiskSaysOf, volumeOnDisk, withFile } from "./file-systems.ts";
 import { differences, Model, nextOperation, type Operation, randomOf, step, treeOf, treeOfModel } from "./volume-model.ts";
 
 export interface Drive {
@@ -39,7 +39,7 @@ export async function drive(fileSystem: FileSystem, { seed, operations, judgedEv
         ...(found.fatal === undefined ? [] : [found.fatal.message]),
         ...found.problems.map(({ id, path, text }) => `our check: ${id} ${path}: ${text}`),
         ...(await withFile(bytes, (image) => fileSystem.judge(image, volume, model))),
-        ...(await withFile(disk, (image) => (fileSystem.sectorBytes === 512 ? [sgdiskSays(image) ?? []].flat() : []))),
+        ...(fileSystem.sectorBytes === 512 ? [(await sgdiskSaysOf(disk)) ?? []].flat() : []), // a file has sectors of 512 bytes for sgdisk
       ];
       // What a fresh eye sees, without anything that is kept in memory.
       volume = await fileSystem.open(store);

@@ -1,6 +1,6 @@
 /** The file systems that the tests drive, in several shapes each, and the foreign programs that judge what was made of them. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { quietJob } from "../../src/contract/job.ts";
@@ -8,6 +8,9 @@ import { type BlockStore, memoryStore, windowStore } from "../../src/disk/block-
 import { checkExfat, repairExfat } from "../../src/disk/exfat/check.ts";
 import { makeExfat } from "../../src/disk/exfat/make.ts";
 import { openExfat } from "../../src/disk/exfat/volume.ts";
+import { checkFat, repairFat } from "../../src/disk/fat/check.ts";
+import { makeFat } from "../../src/disk/fat/make.ts";
+import { openFat } from "../../src/disk/fat/volume.ts";
 import { planGpt, type SectorBytes } from "../../src/disk/partitions/gpt-layout.ts";
 import { writeGpt } from "../../src/disk/partitions/gpt-writer.ts";
 import type { CheckVolume, Volume } from "../../src/disk/volume.ts";
@@ -43,10 +46,45 @@ function exfat(megabytes: number, clusterBytes: number, sectorBytes: SectorBytes
   };
 }
 
-export const FILE_SYSTEMS: readonly FileSystem[] = [exfat(4, 512), exfat(16, 4096), exfat(64, 32_768), exfat(16, 4096, 4096)];
+function fat(bits: 12 | 16 | 32, megabytes: number, clusterBytes: number, sectorBytes: SectorBytes = 512): FileSystem {
+  return {
+    name: `FAT${bits} of ${megabytes} MiB, clusters of ${clusterBytes} bytes, sectors of ${sectorBytes}`,
+    sectorBytes,
+    volumeBytes: megabytes * MIB,
+    make: (store) => makeFat(store, { serial: 0x1234_abcd, bits, clusterBytes }, quietJob),
+    open: (store) => openFat(store, {}, quietJob),
+    check: checkFat,
+    repair: repairFat,
+    judge: async (image, _, model) => [...said(fsckFat(image)), ...mtoolsRead(image, model), ...grubReads(image, model)],
+    fsck: fsckFat,
+  };
+}
 
-/** Small ones, whose folders and tables are soon full of holes. */
-export const CUT_FILE_SYSTEMS: readonly FileSystem[] = [exfat(1, 512), exfat(2, 4096)];
+export const FILE_SYSTEMS: readonly FileSystem[] = [
+  exfat(4, 512),
+  exfat(16, 4096),
+  exfat(64, 32_768),
+  exfat(16, 4096, 4096),
+  fat(12, 1, 512),
+  fat(12, 8, 4096),
+  fat(16, 8, 1024),
+  fat(16, 64, 2048),
+  fat(16, 32, 4096, 4096),
+  fat(32, 40, 512),
+  fat(32, 72, 1024),
+];
+
+/** One of each kind: for tests that run with all others. */
+export const SOME_FILE_SYSTEMS: readonly FileSystem[] = [
+  exfat(4, 512),
+  exfat(16, 4096, 4096),
+  fat(12, 1, 512),
+  fat(16, 8, 1024),
+  fat(32, 40, 512),
+];
+
+/** Small ones, whose folders and tables are soon full of holes. No FAT32 is small. */
+export const CUT_FILE_SYSTEMS: readonly FileSystem[] = [exfat(1, 512), fat(12, 1, 512), exfat(2, 4096), fat(16, 3, 512), fat(32, 34, 512)];
 
 /** A volume on a disk with a partition table of ours. */
 export interface VolumeOnDisk {
@@ -56,12 +94,15 @@ export interface VolumeOnDisk {
   readonly store: BlockStore;
 }
 
+/** What comes before the partition and behind it: room for the tables. */
+const OUTSIDE_BYTES = MIB;
+
 export async function volumeOnDisk({
   sectorBytes,
   volumeBytes,
   make,
 }: Pick<FileSystem, "sectorBytes" | "volumeBytes" | "make">): Promise<VolumeOnDisk> {
-  const disk = new Uint8Array(volumeBytes + 2 * MIB);
+  const disk = new Uint8Array(volumeBytes + 2 * OUTSIDE_BYTES);
   const guid = (number: number) => `5a5a5a5a-0000-4000-8000-00000000000${number}`;
   const wish = { typeGuid: "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", guid: guid(1), name: "data", size: BigInt(volumeBytes) };
   const table = planGpt({ sizeBytes: BigInt(disk.length), sectorBytes, diskGuid: guid(0) }, [wish]);
@@ -76,8 +117,8 @@ export async function volumeOnDisk({
 // The foreign programs
 
 const has = (tool: string, ...words: readonly string[]): boolean => spawnSync(tool, words, { stdio: "ignore" }).error === undefined;
-export const hasExfatprogs = has("fsck.exfat", "-V");
-export const hasDosfstools = has("fsck.fat", "--help");
+const hasExfatprogs = has("fsck.exfat", "-V");
+const hasDosfstools = has("fsck.fat", "--help");
 const hasMtools = has("mtools", "--version");
 const hasGrub = has("grub-fstest", "--version");
 const hasSgdisk = has("sgdisk", "--version");
@@ -137,6 +178,42 @@ async function dumpExfat(image: string, volume: Volume): Promise<readonly string
   return wrong;
 }
 
+export function fsckFat(image: string): string | undefined {
+  if (!hasDosfstools) return undefined;
+  const { status, text } = run("fsck.fat", "-n", image);
+  // "fsck.fat 4.2 (…)" and "IMAGE: 3 files, 12/4081 clusters" are all that it says of a volume in order.
+  return status === 0 && text.trim().split("\n").length === 2 ? undefined : `fsck.fat ends with ${status}: ${text}`;
+}
+
+/**
+ * Some files as mtools copies them out, and some folders as it lists them: those with short names in ASCII, for over long names in other letters mtools
+ * 4.0.32 overruns a buffer of its own ("stack smashing detected").
+ */
+function mtoolsRead(image: string, model: Model): readonly string[] {
+  if (!hasMtools) return [];
+  const wrong: string[] = [];
+  const isPlain = (path: string) => /^[ -~]{0,100}$/.test(path);
+  const plain = [...model.entries].filter(([path]) => isPlain(path));
+  for (const [key, { content }] of someOf(
+    plain.filter(([, entry]) => entry.content !== undefined),
+    5,
+  )) {
+    const { status, stdout, stderr } = spawnSync("mcopy", ["-i", image, `::${model.listed(key)}`, "-"], { maxBuffer: 1 << 28 });
+    if (status !== 0 || !stdout.equals(bytesOf(content!)))
+      wrong.push(`mcopy of ${model.listed(key)}: ${status}, ${stdout.length} bytes, ${stderr}`);
+  }
+  const folders = plain.flatMap(([path, { content }]) => (content === undefined ? [path] : []));
+  for (const folder of someOf(folders, 5)) {
+    const names = [...model.entries.keys()].filter((path) => path.lastIndexOf("/") === folder.length && path.startsWith(`${folder}/`));
+    if (!names.every(isPlain) || names.length === 0) continue;
+    const { text } = run("mdir", "-b", "-a", "-i", image, `::${model.listed(folder)}`);
+    const wanted = names.map((path) => `::${model.listed(path)}${model.isDirectory(path) ? "/" : ""}`);
+    if (text.trim().split("\n").sort().join("\n") !== wanted.sort().join("\n"))
+      wrong.push(`mdir of ${folder}: ${text}, not ${wanted.join("\n")}`);
+  }
+  return wrong;
+}
+
 /** GRUB's own readers of FAT and exFAT, run as a program: some files, byte for byte, and the names in their folders. */
 function grubReads(image: string, model: Model): readonly string[] {
   if (!hasGrub) return [];
@@ -168,6 +245,17 @@ const someOf = <T>(list: readonly T[], count: number): readonly T[] => {
   const step = Math.max(1, Math.ceil(list.length / count));
   return list.filter((_, index) => index % step === list.length % step);
 };
+
+/** What `sgdisk -v` has against the table of a disk of `volumeOnDisk`. */
+export async function sgdiskSaysOf(disk: Uint8Array): Promise<string | undefined> {
+  return await withFile(disk.subarray(0, OUTSIDE_BYTES), (path) => {
+    // What is inside the partition is nothing to sgdisk: it stays a hole.
+    const file = openSync(path, "r+");
+    writeSync(file, disk.subarray(-OUTSIDE_BYTES), 0, OUTSIDE_BYTES, disk.length - OUTSIDE_BYTES);
+    closeSync(file);
+    return sgdiskSays(path);
+  });
+}
 
 /** What `sgdisk -v` has against a disk. Its exit status is 0 whatever it finds. */
 export function sgdiskSays(image: string): string | undefined {
