@@ -174,7 +174,7 @@ function partText({ name, table, volume, unchecked }: Part): string {
   }
   if (volume !== undefined) {
     const { format, files, directories, problems, cut, fatal } = volume;
-    const seen = fatal === undefined ? `${files} files, ${directories} folders, ` : "";
+    const seen = fatal === undefined ? `${counted(files, "file")}, ${counted(directories, "folder")}, ` : "";
     lines.push(`${name}: ${format}, ${seen}${fatal === undefined ? verdict(problems.length) : "cannot be opened"}`);
     if (fatal !== undefined) lines.push(`  ${fatal.message}`);
     lines.push(...problems.map(({ id, offset, path, text, mending }) => problemLine(id, offset, path, text, mending)));
@@ -184,7 +184,8 @@ function partText({ name, table, volume, unchecked }: Part): string {
   return lines.map((line) => `${printable(line)}\n`).join("");
 }
 
-const verdict = (problems: number): string => (problems === 0 ? "no problems" : problems === 1 ? "1 problem" : `${problems} problems`);
+const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
+const verdict = (problems: number): string => (problems === 0 ? "no problems" : counted(problems, "problem"));
 
 function problemLine(id: string, offset: bigint, path: string | undefined, text: string, mending: string | undefined): string {
   const what = path === undefined ? text : `${path}: ${text}`;

@@ -8,7 +8,9 @@ import { hostTree } from "../disk/copy/host-tree.ts";
 import { type CopyPlan, type CopySource, planCopy } from "../disk/copy/plan-copy.ts";
 import { type Tree, volumeTree } from "../disk/copy/tree.ts";
 import { type DiskTarget, findTarget, readTarget } from "../disk/target.ts";
+import type { Volume } from "../disk/volume.ts";
 import { printable } from "../formats/escape-terminal.ts";
+import { systemClock } from "../host/clock.ts";
 import { diskNumber } from "../image/image-facts.ts";
 import type { Cli } from "./cli.ts";
 import { existing } from "./disk-files.ts";
@@ -174,6 +176,42 @@ function report(
   cli.out(`${counted(files.length, "file")}${dryRun ? " to copy" : " copied"}${made}, ${byteSize(Number(totalBytes))}\n`);
 }
 
+export function makeFolderCommand(cli: Cli): CommandUnknownOpts {
+  return withWriteFlags(
+    new Command("mkdir")
+      .summary("make folders")
+      .description("Make folders of a volume, and those above them that are missing. A folder that is there stays as it is.")
+      .argument("<place...>", "IMAGE-OR-DEVICE[:PARTITION]/PATH, all on one volume"),
+  )
+    .addHelpText("after", () => examplesText([["hiperiso disk mkdir stick.img:1/ISOs/linux", "a folder, and the one that it is in"]]))
+    .action(async (places, flags) => {
+      const what = "make a folder";
+      const targets = await onOneVolume(places, what);
+      const paths = targets.map(({ path }) => path ?? "/");
+      await using opened = await openVolumeForWriting(cli, targets[0]!, flags, `make the folders ${paths.join(", ")}`);
+      for (const path of paths) await makeFolders(opened.volume, path);
+      await opened.volume.flush();
+    });
+}
+
+async function makeFolders(volume: Volume, path: string): Promise<void> {
+  const parts = path.split("/").filter((part) => part !== "");
+  for (let depth = 1; depth <= parts.length; depth += 1) {
+    const folder = `/${parts.slice(0, depth).join("/")}`;
+    const there = await volume.stat(folder);
+    if (there?.kind === "directory") continue;
+    await volume.makeDirectory(folder, systemClock.nowMs()); // says so where a file is in the way
+  }
+}
+
+async function onOneVolume(places: readonly string[], what: string): Promise<readonly DiskTarget[]> {
+  const targets = await Promise.all(places.map((place) => readTarget(place)));
+  const volumes = new Set(await Promise.all(targets.map(idOf)));
+  if (volumes.size === 1) return targets;
+  const found = `${volumes.size} volumes`;
+  throw new HiperisoError({ what, where: places.join(" "), expected: "places on one volume", found, kind: "usage" });
+}
+
 export function removeCommand(cli: Cli): CommandUnknownOpts {
   return withWriteFlags(
     new Command("rm")
@@ -190,9 +228,7 @@ export function removeCommand(cli: Cli): CommandUnknownOpts {
       ]),
     )
     .action(async (places, { recursive, json, ...flags }) => {
-      const targets = await Promise.all(places.map((place) => readTarget(place)));
-      const ids = new Set(await Promise.all(targets.map(idOf)));
-      if (ids.size > 1) throw removal(places.join(" "), "places on one volume", `${ids.size} volumes`);
+      const targets = await onOneVolume(places, "remove");
       const first = targets[0]!;
       await refuseRemoval(cli, targets, recursive === true);
       const change = `remove ${targets.map(({ path }) => path).join(", ")}`;

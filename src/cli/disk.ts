@@ -2,7 +2,7 @@
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Cli } from "./cli.ts";
 import { checkCommand, repairCommand } from "./disk-check.ts";
-import { copyCommand, removeCommand } from "./disk-copy.ts";
+import { copyCommand, makeFolderCommand, removeCommand } from "./disk-copy.ts";
 import { devicesCommand } from "./disk-devices.ts";
 import { catCommand, listCommand } from "./disk-files.ts";
 import { makeGptCommand, makeMbrCommand, makeVolumeCommand } from "./disk-make.ts";
@@ -18,6 +18,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(listCommand(cli))
     .addCommand(catCommand(cli))
     .addCommand(copyCommand(cli))
+    .addCommand(makeFolderCommand(cli))
     .addCommand(removeCommand(cli))
     .addCommand(checkCommand(cli))
     .addCommand(repairCommand(cli))

@@ -8,6 +8,7 @@ import { type BlockStore, windowStore } from "./block-store.ts";
 import { type DiskContents, type DiskPartition, readContents } from "./disk-table.ts";
 import { checkExfat, repairExfat } from "./exfat/check.ts";
 import { openExfat } from "./exfat/volume.ts";
+import { checkFat, repairFat } from "./fat/check.ts";
 import { openFat } from "./fat/volume.ts";
 import { openNtfs } from "./ntfs.ts";
 import type { SectorBytes } from "./partitions/gpt-layout.ts";
@@ -156,6 +157,8 @@ const exfat: Engine = {
 const ntfs: Engine = { open: (store, _, job) => openNtfs({ ...cachedSource(store, job.signal), name: store.name }) };
 const fat: Engine = {
   open: (store, readOnly, job) => openFat(store, { readOnly }, job),
+  check: checkFat,
+  repair: repairFat,
 };
 
 const engineOf = (format: VolumeFormat): Engine => (format === "exfat" ? exfat : format === "ntfs" ? ntfs : fat);
