@@ -433,13 +433,23 @@ class FatVolume implements Volume, Changing {
       const data = { firstCluster: runs[0]?.first ?? 0, sizeBytes: Number(file.sizeBytes) };
       if (old === undefined) {
         const entry = encodeShortEntry({ name: shortName, attributes: ATTRIBUTE.archive, ...data, timeMs: file.modifiedMs });
-        await addSet(this, parent, name, entriesFor(name, shortName, entry));
+        await this.#orFree(runs, async () => void (await addSet(this, parent, name, entriesFor(name, shortName, entry))));
       } else {
         const entry = withData(shortEntryOf(old.item.entries), data.firstCluster, data.sizeBytes, file.modifiedMs);
         await replaceShortEntry(this, { directory: old.directory, ...old.item }, entry);
         await this.#freeLater(freed);
       }
     });
+  }
+
+  /** Gives back clusters whose entry finds no room in its folder. */
+  async #orFree(runs: readonly Run[], addEntry: () => Promise<void>): Promise<void> {
+    try {
+      await addEntry();
+    } catch (error) {
+      if (error instanceof HiperisoError && error.kind === "usage" && !this.medium.failed) await this.#freeLater(runs);
+      throw error;
+    }
   }
 
   async #writeContent(
@@ -483,7 +493,7 @@ class FatVolume implements Volume, Changing {
       await this.medium.write(this.medium.offsetOf(firstCluster), bytes);
       await this.medium.flush();
       const entry = encodeShortEntry({ name: shortName, attributes: ATTRIBUTE.directory, firstCluster, sizeBytes: 0, timeMs: modifiedMs });
-      await addSet(this, parent, name, entriesFor(name, shortName, entry));
+      await this.#orFree([run!], async () => void (await addSet(this, parent, name, entriesFor(name, shortName, entry))));
     });
   }
 
