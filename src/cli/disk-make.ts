@@ -6,8 +6,8 @@ import { type BlockStore, openFileStore } from "../disk/block-store.ts";
 import { makeExfat } from "../disk/exfat/make.ts";
 import { makeFat } from "../disk/fat/make.ts";
 import { type Ids, seededIds } from "../disk/ids.ts";
-import { openPlace, openVolume } from "../disk/open-volume.ts";
-import { eraseEnds } from "../disk/partitions/erase.ts";
+import { openForReading, openPlace, openVolume, sectorsOf } from "../disk/open-volume.ts";
+import { type ByteExtent, eraseEnds } from "../disk/partitions/erase.ts";
 import { planGpt, type SectorBytes } from "../disk/partitions/gpt-layout.ts";
 import { writeGpt } from "../disk/partitions/gpt-writer.ts";
 import { planMbr } from "../disk/partitions/mbr-layout.ts";
@@ -163,12 +163,16 @@ export function makeGptCommand(cli: Cli): CommandUnknownOpts {
       const ids = idsOf(flags.idsFrom);
       const diskGuid = ids.guid();
       const wishes = decodePartitions(words, () => ids.guid());
-      await makeTable(cli, place, flags, "make a new partition table (GPT)", async (store, sectorBytes, erase) => {
-        const table = planGpt({ sizeBytes: store.sizeBytes, sectorBytes, diskGuid }, wishes);
+      await makeTable(cli, place, flags, "make a new partition table (GPT)", (sizeBytes, sectorBytes) => {
+        const table = planGpt({ sizeBytes, sectorBytes, diskGuid }, wishes);
         const block = BigInt(sectorBytes);
-        if (erase) await eraseEnds(store, table.partitions.map(({ firstLba, lastLba }) => ({ offset: firstLba * block, bytes: (lastLba - firstLba + 1n) * block }))); // biome-ignore format: one thought
-        await writeGpt(store, table, new Uint8Array(440));
-        return table.partitions.length;
+        return {
+          extents: table.partitions.map(({ firstLba, lastLba }) => ({
+            offset: firstLba * block,
+            bytes: (lastLba - firstLba + 1n) * block,
+          })),
+          write: (store) => writeGpt(store, table, new Uint8Array(440)),
+        };
       });
     });
 }
@@ -185,40 +189,63 @@ export function makeMbrCommand(cli: Cli): CommandUnknownOpts {
     .action(async (place, words, flags) => {
       const diskSignature = idsOf(flags.idsFrom).serial();
       const wishes = decodePrimaries(words);
-      await makeTable(cli, place, flags, "make a new partition table (MBR)", async (store, sectorBytes, erase) => {
-        const plan = planMbr({ sizeBytes: store.sizeBytes, sectorBytes, diskSignature }, wishes);
+      await makeTable(cli, place, flags, "make a new partition table (MBR)", (sizeBytes, sectorBytes) => {
+        const plan = planMbr({ sizeBytes, sectorBytes, diskSignature }, wishes);
         const block = BigInt(sectorBytes);
-        if (erase) await eraseEnds(store, plan.partitions.map(({ firstLba, sectors }) => ({ offset: firstLba * block, bytes: sectors * block }))); // biome-ignore format: one thought
-        await writeMbr(store, plan, { bootCode: new Uint8Array(440), replaceGpt: true });
-        return plan.partitions.length;
+        return {
+          extents: plan.partitions.map(({ firstLba, sectors }) => ({ offset: firstLba * block, bytes: sectors * block })),
+          write: (store) => writeMbr(store, plan, { bootCode: new Uint8Array(440), replaceGpt: true }),
+        };
       });
     });
 }
 
-/** `write` says how many partitions it made; plans are made in it before anything is erased. */
-type WriteTable = (store: BlockStore, sectorBytes: SectorBytes, erase: boolean) => Promise<number>;
+interface PlannedTable {
+  /** Of the partitions. */
+  readonly extents: readonly ByteExtent[];
+  readonly write: (store: BlockStore) => Promise<void>;
+}
 
-async function makeTable(cli: Cli, place: string, flags: TableFlags, what: string, write: WriteTable): Promise<void> {
+/** `plan` is asked before a person is, and before anything is written. */
+async function makeTable(
+  cli: Cli,
+  place: string,
+  flags: TableFlags,
+  what: string,
+  plan: (sizeBytes: bigint, sectorBytes: SectorBytes) => PlannedTable,
+): Promise<void> {
   const wanted = sectorOf(flags.sector);
   const target = await placeToMake(place, flags.size, what);
-  let partitions = 0;
+  let planned: PlannedTable;
   if (target === undefined) {
-    await makeImage(place, flags.size!, wanted ?? 512, what, async (store) => {
-      partitions = await write(store, wanted ?? 512, false);
-    });
+    planned = plan(decodeSize(flags.size!, "--size"), wanted ?? 512);
+    await makeImage(place, flags.size!, wanted ?? 512, what, planned.write);
   } else {
     if (target.partition !== undefined || target.path !== undefined) throw usage(what, place, "a whole disk or image", "a place on one");
     await refuseLoss(cli, target, what, flags.force === true);
+    planned = await plannedOn(target, wanted, what, plan);
     await using opened = await openTargetForWriting(cli, target, { flags, change: `${what}: what is there is lost`, needsVolume: false });
-    const own: SectorBytes = opened.medium.sectorBytes === 4096 ? 4096 : 512;
-    if (target.isDevice && wanted !== undefined && wanted !== own)
-      throw usage(what, place, `sectors of ${own} bytes, as the disk has`, `${wanted}`);
-    partitions = await write(opened.medium, target.isDevice ? own : (wanted ?? 512), true);
+    await eraseEnds(opened.medium, planned.extents);
+    await planned.write(opened.medium);
     if (target.isDevice)
       cli.job.progress.say(`The system sees the new partitions when the disk is plugged in again, or after: blockdev --rereadpt ${place}`);
   }
+  const partitions = planned.extents.length;
   if (flags.json === true) cli.json({ place, partitions });
   else cli.out(`${printable(place)}: ${partitions === 1 ? "1 partition" : `${partitions} partitions`}\n`);
+}
+
+async function plannedOn(
+  target: DiskTarget,
+  wanted: SectorBytes | undefined,
+  what: string,
+  plan: (sizeBytes: bigint, sectorBytes: SectorBytes) => PlannedTable,
+): Promise<PlannedTable> {
+  await using medium = await openForReading(target);
+  const own = sectorsOf(target, medium);
+  if (own !== undefined && wanted !== undefined && wanted !== own)
+    throw usage(what, target.text, `sectors of ${own} bytes, as the disk has`, `${wanted}`);
+  return plan(medium.sizeBytes, own ?? wanted ?? 512);
 }
 
 function sectorOf(text: string | undefined): SectorBytes | undefined {

@@ -130,6 +130,15 @@ describe("cp, ls, cat and rm", () => {
     expect(await disk("check", at("stick.img"))).toMatchObject({ status: 0 });
   });
 
+  test("mkdir makes what is missing, and leaves what is there", async () => {
+    const place = `${at("stick.img")}:1/ISOs/linux`;
+    for (const words of [[place], [place, `${at("stick.img")}:1/isos/b`]]) await well("mkdir", ...words);
+    expect(lines(await well("ls", "-R", `${at("stick.img")}:1`))).toEqual(["ISOs/", "ISOs/b/", "ISOs/linux/"]);
+    await well("cp", at("in/a.txt"), `${place}/`);
+    expect((await disk("mkdir", `${place}/a.txt/x`)).status).toBe(2);
+    expect((await disk("mkdir", place, `${at("stick.img")}:2/x`)).stderr).toMatch(/places on one volume/);
+  });
+
   test("from one volume onto another", async () => {
     const stick = at("stick.img");
     await well("cp", "-r", at("in"), `${stick}:1/`);
