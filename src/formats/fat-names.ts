@@ -97,8 +97,9 @@ export function mendedLongName(name: string): string {
  * The 11 bytes for a name, ASCII alone: what other characters are in 8.3 names depends on who reads them. As Windows does it: the name itself
  * where that is 8.3 but for capital letters, else with `~1` to `~4`, else with two letters and four digits of a sum of the name before `~1`.
  * (Microsoft's paper counts up to ~999999; in a folder of many like names that takes a look at each.) `isTaken`: is asked with names such as `README.TXT`.
+ * `salt`: tells names apart that are the same, so that not each has to pass by all the others.
  */
-export function shortNameFor(name: string, isTaken: (short: string) => boolean): Uint8Array {
+export function shortNameFor(name: string, isTaken: (short: string) => boolean, salt = ""): Uint8Array {
   const trimmed = name.replace(/^[ .]+/, "");
   const dot = trimmed.lastIndexOf(".");
   const rawBase = dot > 0 ? trimmed.slice(0, dot) : trimmed;
@@ -108,7 +109,7 @@ export function shortNameFor(name: string, isTaken: (short: string) => boolean):
   const plain = extension === "" ? base : `${base}.${extension}`;
   if (plain === name.replace(/[a-z]/g, capital) && isShortName(plain) && !isTaken(plain)) return shortNameBytes(base, extension);
   for (let number = 1; ; number += 1) {
-    const stem = number <= NUMBERED_MAX ? base : `${base.slice(0, 2)}${sumOf(name, Math.floor((number - NUMBERED_MAX - 1) / 9))}`;
+    const stem = number <= NUMBERED_MAX ? base : `${base.slice(0, 2)}${sumOf(name + salt, Math.floor((number - NUMBERED_MAX - 1) / 9))}`;
     const tail = `~${number <= NUMBERED_MAX ? number : ((number - NUMBERED_MAX - 1) % 9) + 1}`;
     const candidate = `${stem.slice(0, 8 - tail.length)}${tail}`;
     if (!isTaken(extension === "" ? candidate : `${candidate}.${extension}`)) return shortNameBytes(candidate, extension);

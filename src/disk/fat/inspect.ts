@@ -47,6 +47,7 @@ import {
   SHORT_NAME_BYTES,
   shortNameFault,
   shortNameFor,
+  shortNameText,
 } from "../../formats/fat-names.ts";
 import type { BlockStore } from "../block-store.ts";
 import type { Run } from "../content-writer.ts";
@@ -77,6 +78,7 @@ import { childPath, type Owner, readDots, type Walked, type WalkedFile, walkVolu
 /** What a mending may use: the medium, which of its clusters are free, and all that somebody owns. */
 export interface Mending extends Changing {
   readonly free: FreeMap;
+  readonly names: FolderNames;
   readonly used: ClusterSet;
 }
 
@@ -105,6 +107,8 @@ export interface Inspection {
 
 /** What a check lists; a repair goes round again. */
 const FINDINGS_MAX = 1000;
+/** Names that are there twice, of one folder. */
+const DUPLICATES_MAX = 10_000;
 
 /** Throws HiperisoError where there is no volume. */
 export async function inspectFat(store: BlockStore, signal: AbortSignal, onFile: () => void): Promise<Inspection> {
@@ -188,6 +192,31 @@ function hashOf(name: string): number {
   return (a >>> 6) * 0x4000000 + (b >>> 6);
 }
 
+/** All names of the folder in which one was mended last: the next one is often there too. */
+export class FolderNames {
+  #directory: Directory | undefined;
+  #keys = new Set<string>();
+  readonly #numbers = new Map<string, number>();
+
+  async of({ medium, codePage }: Pick<Mending, "medium" | "codePage">, directory: Directory): Promise<Set<string>> {
+    if (this.#directory === directory) return this.#keys;
+    this.#directory = directory;
+    this.#keys = new Set();
+    this.#numbers.clear();
+    for await (const item of scanDirectory(medium, directory, codePage)) {
+      if (item.kind === "file") for (const key of keysOf(item, codePage)) this.#keys.add(key);
+    }
+    return this.#keys;
+  }
+
+  /** The number to try next after names that start alike. */
+  numberFor(stem: string): number {
+    const number = (this.#numbers.get(stem) ?? 1) + 1;
+    this.#numbers.set(stem, number);
+    return number;
+  }
+}
+
 /** A file or folder whose chain runs into clusters of another, or of itself. */
 interface Crossing {
   readonly walked: WalkedFile;
@@ -231,7 +260,15 @@ class Inspector {
       await free.mark(runs, true);
       return runs;
     };
-    this.#mending = { medium, codePage: this.codePage, surveys: new Surveys(medium, this.codePage), free, used: this.#used, takeChain };
+    this.#mending = {
+      medium,
+      codePage: this.codePage,
+      surveys: new Surveys(medium, this.codePage),
+      free,
+      names: new FolderNames(),
+      used: this.#used,
+      takeChain,
+    };
   }
 
   result(): Inspection {
@@ -673,31 +710,36 @@ class Inspector {
     const twice = this.#names.get(directory)?.twice();
     this.#names.delete(directory);
     if (twice === undefined || twice.size === 0) return;
-    const first = new Map<string, FileItem>();
+    const first = new Map<string, { readonly slot: number; readonly name: string; readonly short: Uint8Array }>();
     for await (const item of scanDirectory(this.#medium, directory, this.codePage)) {
+      if (this.#cut) return;
       if (item.kind !== "file") continue;
       const keys = keysOf(item, this.codePage).filter((key) => twice.has(hashOf(key)));
       const before = keys.map((key) => first.get(key)).find((other) => other !== undefined);
-      if (before === undefined) {
-        for (const key of keys) first.set(key, item);
-        continue;
-      }
-      const path = childPath(directory.path, item.name);
-      const offset = slotOffset(this.#medium, directory, item.slot);
-      const empty = shortEntryOf(item.entries);
-      if (isTwin(empty, shortEntryOf(before.entries)) && firstClusterOf(empty, this.#medium.boot.bits) === 0) {
-        this.#dropped("entry-twice", directory, item, "the same empty file as another entry, left of a rename that was cut");
-        continue;
-      }
-      const text = `the same name as the entry at slot ${before.slot} of its folder`;
-      const sameLong = nameKey(item.name) === nameKey(before.name) || !item.long;
-      this.#find(
-        "duplicate-name",
-        { offset, path, text, mending: "the later one gets another name" },
-        async (mending) => await renameShort(mending, directory, item, sameLong ? await unusedName(mending, directory, item) : item.name),
-        "copy",
-      );
+      if (before !== undefined) this.#duplicate(directory, item, before);
+      else if (first.size > DUPLICATES_MAX) this.#cut = true;
+      else for (const key of keys) first.set(key, { slot: item.slot, name: item.name, short: shortEntryOf(item.entries).slice() });
     }
+  }
+
+  #duplicate(
+    directory: Directory,
+    item: FileItem,
+    before: { readonly slot: number; readonly name: string; readonly short: Uint8Array },
+  ): void {
+    const short = shortEntryOf(item.entries);
+    if (isTwin(short, before.short) && firstClusterOf(short, this.#medium.boot.bits) === 0) {
+      this.#dropped("entry-twice", directory, item, "the same empty file as another entry, left of a rename that was cut");
+      return;
+    }
+    const path = childPath(directory.path, item.name);
+    const offset = slotOffset(this.#medium, directory, item.slot);
+    const text = `the same name as the entry at slot ${before.slot} of its folder`;
+    const sameLong = nameKey(item.name) === nameKey(before.name);
+    const mend: Finding["mend"] = async (mending) =>
+      await renameShort(mending, directory, item, sameLong ? await unusedName(mending, directory, item) : item.name);
+    const canBe = directory.bytes <= DIRECTORY_BYTES_MAX;
+    this.#find("duplicate-name", { offset, path, text, mending: "the later one gets another name" }, canBe ? mend : undefined, "copy");
   }
 
   // What two own, what nobody owns
@@ -861,11 +903,14 @@ async function rewriteLong(medium: FatMedium, directory: Directory, item: FileIt
 }
 
 /** Gives a file another 8.3 name that nobody has, and a long name that takes no more entries than before; without long entries the 8.3 name alone. */
-async function renameShort({ medium, codePage }: Mending, directory: Directory, item: FileItem, name: string): Promise<void> {
-  const taken = await keysIn(medium, directory, codePage, item.slot);
-  const short = shortNameFor(name, (candidate) => taken.has(nameKey(candidate)));
+async function renameShort(mending: Mending, directory: Directory, item: FileItem, name: string): Promise<void> {
+  const { medium, codePage } = mending;
+  const taken = await mending.names.of(mending, directory);
+  const short = shortNameFor(name, (candidate) => taken.has(nameKey(candidate)), `${item.slot}`);
   const entry = withShortName(shortEntryOf(item.entries), short);
+  taken.add(nameKey(shortNameText(short, 0, codePage)));
   if (!item.long) return await rewriteShort(medium, { directory, ...item }, entry);
+  taken.add(nameKey(name));
   const long = encodeLongEntries(name, short);
   const clear = countOf(item) - 1 - long.length / ENTRY_BYTES;
   await applyEdits(medium, directory, [
@@ -875,24 +920,15 @@ async function renameShort({ medium, codePage }: Mending, directory: Directory, 
   ]);
 }
 
-/** All names of a folder but those of one entry: it is asked for when one of them is mended, a folder at a time. */
-async function keysIn(medium: FatMedium, directory: Directory, codePage: CodePage, but: number): Promise<ReadonlySet<string>> {
-  const keys = new Set<string>();
-  for await (const item of scanDirectory(medium, directory, codePage)) {
-    if (item.kind === "file" && item.slot !== but) for (const key of keysOf(item, codePage)) keys.add(key);
-  }
-  return keys;
-}
-
 /** A name like the file's that nobody in the folder has, and that takes no more entries. */
-async function unusedName({ medium, codePage }: Mending, directory: Directory, { name, slot, long }: FileItem): Promise<string> {
+async function unusedName(mending: Mending, directory: Directory, { name, long }: FileItem): Promise<string> {
   if (!long) return name; // its 8.3 name is made another
-  const taken = await keysIn(medium, directory, codePage, slot);
+  const taken = await mending.names.of(mending, directory);
   const unitsMax = Math.min(longEntriesOf(name) * 13, 255);
   const dot = name.lastIndexOf(".");
   const [stem, extension] = dot > 0 && name.length - dot < 8 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
-  for (let number = 2; ; number += 1) {
-    const tail = `~${number}${extension}`;
+  for (;;) {
+    const tail = `~${mending.names.numberFor(nameKey(name))}${extension}`;
     const candidate = `${stem.slice(0, Math.max(0, unitsMax - tail.length))}${tail}`;
     if (!taken.has(nameKey(candidate))) return candidate;
   }

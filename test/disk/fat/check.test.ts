@@ -9,7 +9,7 @@ import { decodeFatBoot, fatPlaces } from "../../../src/formats/fat-boot.ts";
 import { ATTRIBUTE, ENTRY_BYTES, encodeLongEntries } from "../../../src/formats/fat-entries.ts";
 import { memorySource } from "../../../src/image/block-source.ts";
 import { bytesOf } from "../exfat/volumes.ts";
-import { changed, freshVolume, fsckSays, hasDosfstools, KINDS, namesIn, put, TIME_MS, treeOf } from "./volumes.ts";
+import { changed, folderOfMillions, freshVolume, fsckSays, hasDosfstools, KINDS, namesIn, put, TIME_MS, treeOf } from "./volumes.ts";
 
 const LONG = "/folder/three, which has a long name.txt";
 
@@ -420,6 +420,25 @@ describe("hostile bytes", () => {
       expect(fatal).toBeInstanceOf(HiperisoError);
       expect(fatal?.where).toMatch(/^memory@\d+$/);
     }
+  });
+
+  test("a folder of more entries than there may be, all of one name: bounded, and what is left out is said", async () => {
+    const bytes = await folderOfMillions(66_560);
+    const check = await checkFat(memoryStore(bytes), quietJob);
+    expect(check).toMatchObject({ files: 66_560 - 2, cut: true });
+    expect(check.problems).toHaveLength(1000);
+    expect(new Set(check.problems.map(({ id }) => id))).toEqual(new Set(["large-directory", "chain"]));
+  });
+
+  test("two thousand files of one name each get their own", async () => {
+    const bytes = await folderOfMillions(2000);
+    const view = new DataView(bytes.buffer);
+    for (let at = Buffer.from(bytes).indexOf("A          "), index = 0; bytes[at] === 0x41; at += ENTRY_BYTES, index += 1) {
+      view.setUint16(at + 14, index, true); // each made at another time: no two are one
+      bytes[at + 28] = 0;
+    }
+    expect(await repairFat(memoryStore(bytes), quietJob)).toMatchObject({ problems: [], fatal: undefined, files: 2000 - 2 });
+    if (hasDosfstools) expect(fsckSays(bytes)).toBe("clean");
   });
 
   test("with every byte of the boot sector's fields, the root's and a folder's entries changed is read or refused", async () => {

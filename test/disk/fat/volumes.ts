@@ -1,6 +1,6 @@
 /** FAT volumes for tests, what is on them, and the foreign tools that judge them. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Job, quietJob, silentProgress } from "../../../src/contract/job.ts";
@@ -9,6 +9,8 @@ import type { FatOptions } from "../../../src/disk/fat/layout.ts";
 import { makeFat } from "../../../src/disk/fat/make.ts";
 import { openFat } from "../../../src/disk/fat/volume.ts";
 import type { Volume } from "../../../src/disk/volume.ts";
+import { decodeFatBoot, fatPlaces } from "../../../src/formats/fat-boot.ts";
+import { ENTRY_BYTES, encodeShortEntry } from "../../../src/formats/fat-entries.ts";
 
 export const TIME_MS = Date.UTC(2026, 10, 21, 11, 30, 2);
 export const hasDosfstools = spawnSync("fsck.fat", ["--help"]).error === undefined;
@@ -24,7 +26,7 @@ export interface Kind {
 /** One small volume of each type; FAT32 needs 65,541 clusters. */
 export const KINDS: readonly Kind[] = [
   { name: "FAT12", bytes: 1 << 20, options: { bits: 12 } },
-  { name: "FAT16", bytes: 5 << 20, options: { bits: 16 } },
+  { name: "FAT16", bytes: 3 << 20, options: { bits: 16, clusterBytes: 512 } },
   { name: "FAT32", bytes: 34 << 20, options: { bits: 32 } },
 ];
 
@@ -33,6 +35,29 @@ export async function freshVolume(bytes: number, options: Partial<FatOptions> = 
   const volume = new Uint8Array(bytes);
   await makeFat(memoryStore(volume, sectorBytes), { serial: 0x1234abcd, label: "TEST", timeMs: TIME_MS, ...options }, quietJob);
   return volume;
+}
+
+/** A FAT32 with a folder of so many entries, all of one name, which is more than a folder may have. */
+export async function folderOfMillions(entries: number): Promise<Uint8Array> {
+  const bytes = await changed(await freshVolume(entries * ENTRY_BYTES + (36 << 20), { bits: 32, clusterBytes: 512 }), async (volume) => {
+    await volume.makeDirectory("/FOLDER", TIME_MS);
+    await put(volume, "/FOLDER/A", "");
+    await put(volume, "/FILE", new Uint8Array(entries * ENTRY_BYTES - 512)); // its clusters become the folder's
+    await volume.remove("/FOLDER/A");
+  });
+  const view = new DataView(bytes.buffer);
+  const at = (name: string) => Buffer.from(bytes).indexOf(name.padEnd(11));
+  const first = (name: string) => view.getUint16(at(name) + 26, true) + view.getUint16(at(name) + 20, true) * 0x10000;
+  const boot = decodeFatBoot(bytes, "volume");
+  const [folder, file] = [first("FOLDER"), first("FILE")];
+  for (let fat = 0; fat < 2; fat += 1) view.setUint32((boot.reservedSectors + fat * boot.fatSectors) * 512 + folder * 4, file, true);
+  bytes[at("FILE")] = 0xe5;
+  const entry = encodeShortEntry({ name: Buffer.from("A          "), attributes: 0, firstCluster: 0, sizeBytes: 1, timeMs: 0 });
+  const { dataSector } = fatPlaces(boot);
+  const clusterAt = (cluster: number) => (dataSector + cluster - 2) * 512;
+  for (let slot = 2; slot < 16; slot += 1) bytes.set(entry, clusterAt(folder) + slot * ENTRY_BYTES);
+  for (let slot = 16; slot < entries; slot += 1) bytes.set(entry, clusterAt(file) + (slot - 16) * ENTRY_BYTES);
+  return bytes;
 }
 
 /** A job that keeps what it is warned of. */
@@ -83,11 +108,23 @@ export async function treeOf(store: BlockStore): Promise<Map<string, string | nu
   return tree;
 }
 
+/** Only pieces that hold something take time and room. */
+function writeSparse(path: string, bytes: Uint8Array): void {
+  const file = openSync(path, "w");
+  const zeros = Buffer.alloc(65_536);
+  ftruncateSync(file, bytes.length);
+  for (let at = 0; at < bytes.length; at += zeros.length) {
+    const piece = bytes.subarray(at, at + zeros.length);
+    if (zeros.compare(piece, 0, piece.length, 0, piece.length) !== 0) writeSync(file, piece, 0, piece.length, at);
+  }
+  closeSync(file);
+}
+
 function inFile<T>(bytes: Uint8Array, use: (image: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), "hiperiso-fat-"));
   try {
     const image = join(folder, "volume.img");
-    writeFileSync(image, bytes);
+    writeSparse(image, bytes);
     return use(image);
   } finally {
     rmSync(folder, { recursive: true });
