@@ -2,21 +2,11 @@
  * FAT12 and FAT16 volumes, writing: a whole volume from a tree of files, the same bytes for the same tree
  * (Microsoft, "FAT: General Overview of On-Disk Format" 1.03; long names: its section 7). Little-endian.
  *
- * Boot sector:
- *      0  3  jump                 16  1  number of FATs, 2           28  4  sectors before the volume
- *      3  8  name of the maker    17  2  entries of the root         32  4  sectors, where 19 is 0
- *     11  2  bytes in a sector    19  2  sectors, below 65,536       36  1  drive number
- *     13  1  sectors in a cluster 21  1  medium, 0xF8                38  1  0x29: three fields follow
- *     14  2  reserved sectors     22  2  sectors in a FAT            39  4  serial   43 11  label   54  8  "FAT12   ", "FAT16   "
- *    510  2  0x55 0xAA
- * Then both FATs, the root, the clusters from number 2 on. The number of clusters alone decides how wide a FAT entry is.
- *
- * Directory entry, 32 bytes:
- *      0 11  name, 8 and 3        14  2  time made     18  2  date read      24  2  date written
- *     11  1  attributes           16  2  date made     22  2  time written   26  2  first cluster    28  4  bytes
+ * A boot sector (`fat-boot.ts`), both FATs, the root, the clusters from number 2 on; entries as in `fat-entries.ts`. The number of clusters alone decides how wide a FAT entry is.
  */
 import { HiperisoError } from "../contract/error.ts";
-import { shortNameChecksum } from "./fat.ts";
+import { encodeFatBoot } from "./fat-boot.ts";
+import { encodeLongEntries, longEntriesOf } from "./fat-entries.ts";
 import { completeTree, type TreeEntry } from "./file-tree.ts";
 
 export interface FatImageOptions {
@@ -48,7 +38,7 @@ const MEBIBYTE = 1024 * 1024;
 /** What 65,508 clusters of 64 sectors come to. */
 const VOLUME_MEBIBYTES_MAX = 2047;
 
-const ATTRIBUTE = { label: 0x08, directory: 0x10, file: 0x20, longName: 0x0f } as const;
+const ATTRIBUTE = { label: 0x08, directory: 0x10, file: 0x20 } as const;
 
 /** The volume's bytes. Throws when the tree does not fit, holds a link or device, or two names that FAT takes for one. */
 export function encodeFatImage(entries: Iterable<TreeEntry>, options: FatImageOptions): Uint8Array {
@@ -181,51 +171,27 @@ function bootSector(
   { volumeSectors, clusterSectors, fatSectors, bits }: Layout,
   { label, serial, hiddenSectors = 0 }: FatImageOptions,
 ): Uint8Array {
-  const sector = new Uint8Array(SECTOR);
-  const view = new DataView(sector.buffer);
-  sector.set([0xeb, 0x3c, 0x90]);
-  sector.set(ascii("MSWIN4.1"), 3); // what Microsoft's paper recommends: some systems know no other
-  view.setUint16(11, SECTOR, true);
-  sector[13] = clusterSectors;
-  view.setUint16(14, RESERVED_SECTORS, true);
-  sector[16] = FATS;
-  view.setUint16(17, ROOT_ENTRIES, true);
-  if (volumeSectors < 0x10000) view.setUint16(19, volumeSectors, true);
-  else view.setUint32(32, volumeSectors, true);
-  sector[21] = 0xf8;
-  view.setUint16(22, fatSectors, true);
-  view.setUint16(24, 63, true); // sectors in a track, heads: nobody has used them for decades, everybody checks them
-  view.setUint16(26, 255, true);
-  view.setUint32(28, hiddenSectors, true);
-  sector[36] = 0x80;
-  sector[38] = 0x29;
-  view.setUint32(39, serial, true);
-  sector.set(labelBytes(label), 43);
-  sector.set(ascii(bits === 12 ? "FAT12   " : "FAT16   "), 54);
-  sector.set(bootCode(), BOOT_CODE_AT);
-  sector.set([0x55, 0xaa], 510);
-  return sector;
-}
-
-const BOOT_CODE_AT = 62;
-
-/** For a computer that tries to boot the volume: says that it cannot, waits for a key, and lets the BIOS go on. */
-function bootCode(): Uint8Array {
-  // biome-ignore format: a line an instruction or two
-  const code = [
-    0x31, 0xc0, 0x8e, 0xd8,        // xor ax, ax; mov ds, ax
-    0xfc,                          // cld
-    0xbe, 0x00, 0x00,              // mov si, message
-    0xac,                          // next: lodsb
-    0x84, 0xc0, 0x74, 0x09,        // test al, al; jz wait
-    0xb4, 0x0e, 0xbb, 0x07, 0x00,  // mov ah, 14; mov bx, 7
-    0xcd, 0x10, 0xeb, 0xf2,        // int 0x10 (write a character); jmp next
-    0x31, 0xc0, 0xcd, 0x16,        // wait: xor ax, ax; int 0x16 (read a key)
-    0xcd, 0x19, 0xeb, 0xfe,        // int 0x19 (boot from elsewhere); jmp $
-  ];
-  const message = 0x7c00 + BOOT_CODE_AT + code.length;
-  code.splice(6, 2, message & 0xff, message >> 8);
-  return new Uint8Array([...code, ...ascii("This is not a bootable disk. Press a key to boot from another.\r\n\0")]);
+  return encodeFatBoot({
+    bits,
+    sectorBytes: SECTOR,
+    clusterSectors,
+    reservedSectors: RESERVED_SECTORS,
+    fatCount: FATS,
+    rootEntries: ROOT_ENTRIES,
+    sectors: volumeSectors,
+    media: 0xf8,
+    fatSectors,
+    trackSectors: 63, // sectors in a track, heads: nobody has used them for decades, everybody checks them
+    heads: 255,
+    hiddenSectors,
+    rootCluster: 0,
+    fsInfoSector: 0,
+    backupSector: 0,
+    onlyFat: undefined,
+    flags: 0,
+    serial,
+    label: labelBytes(label),
+  });
 }
 
 function labelBytes(label: string): Uint8Array {
@@ -360,10 +326,9 @@ function dosTime(seconds: number): Stamp {
 }
 
 const isShort = (name: string): boolean => /^[A-Z0-9!#$%&'()@^_`{}~-]{1,8}(\.[A-Z0-9!#$%&'()@^_`{}~-]{1,3})?$/.test(name);
-const LONG_PART_UNITS = 13;
 
 /** Entries that the long name takes; none where the short one says it all. */
-const longNameParts = (name: string): number => (isShort(name) ? 0 : Math.ceil(name.length / LONG_PART_UNITS));
+const longNameParts = (name: string): number => (isShort(name) ? 0 : longEntriesOf(name));
 
 /** 11 bytes for each name of a folder, no two alike. Names that are 8.3 keep theirs; the others get `~1`, `~2`… */
 function shortNamesOf({ children }: Directory): ReadonlyMap<string, Uint8Array> {
@@ -397,22 +362,6 @@ function longNameEntries(name: string, short: Uint8Array): Uint8Array[] {
       JSON.stringify(name),
     );
   }
-  const checksum = shortNameChecksum(short);
-  const count = longNameParts(name);
-  const parts = Array.from({ length: count }, (_, index) => {
-    const entry = new Uint8Array(ENTRY);
-    const view = new DataView(entry.buffer);
-    entry[0] = (index + 1) | (index === count - 1 ? 0x40 : 0);
-    entry[11] = ATTRIBUTE.longName;
-    entry[13] = checksum;
-    UNIT_OFFSETS.forEach((offset, unit) => {
-      const at = index * LONG_PART_UNITS + unit;
-      view.setUint16(offset, at < name.length ? name.charCodeAt(at) : at === name.length ? 0 : 0xffff, true);
-    });
-    return entry;
-  });
-  return parts.reverse();
+  const entries = isShort(name) ? new Uint8Array() : encodeLongEntries(name, short);
+  return Array.from({ length: entries.length / ENTRY }, (_, index) => entries.subarray(index * ENTRY, (index + 1) * ENTRY));
 }
-
-/** Where in a long name entry its 13 UTF-16 units stand. */
-const UNIT_OFFSETS = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
