@@ -5,9 +5,9 @@
 import { HiperisoError } from "../contract/error.ts";
 import type { BlockStore } from "./block-store.ts";
 
-/** 16 MiB together. */
+/** 8 MiB together: the bitmap of an exFAT of 2 TiB, the FAT of a stick, and the folders that are in use. */
 const PAGE_BYTES = 32_768;
-const PAGES_MAX = 512;
+const PAGES_MAX = 256;
 
 export class StoreCache {
   readonly store: BlockStore;
@@ -17,9 +17,10 @@ export class StoreCache {
   failed = false;
   readonly #pages = new Map<number, Promise<Uint8Array>>(); // oldest use first
 
-  constructor(store: BlockStore) {
+  /** `sectorBytes`: what a write changes at least. */
+  constructor(store: BlockStore, sectorBytes = store.sectorBytes) {
     this.store = store;
-    this.sectorBytes = store.sectorBytes;
+    this.sectorBytes = sectorBytes;
   }
 
   get where(): string {
@@ -109,7 +110,7 @@ export class StoreCache {
   }
 
   /** Zeros over a range, in pieces. */
-  async zero(offset: bigint, lengthBytes: bigint): Promise<void> {
+  async writeZeros(offset: bigint, lengthBytes: bigint): Promise<void> {
     const piece = new Uint8Array(Number(lengthBytes < 1_048_576n ? lengthBytes : 1_048_576n));
     for (let done = 0n; done < lengthBytes; done += BigInt(piece.length)) {
       await this.write(offset + done, lengthBytes - done < BigInt(piece.length) ? piece.subarray(0, Number(lengthBytes - done)) : piece);

@@ -175,10 +175,16 @@ export function withChecksumOf(longEntries: Uint8Array, shortName: Uint8Array): 
   return copy;
 }
 
-/** False where a byte of long entries that must be 0 is not: their kind (12), and what would be a first cluster (26). */
-export function hasReservedZeros(longEntries: Uint8Array): boolean {
+/** False where a field of long entries that has one value alone has another: reserved bits of the attributes, their kind (12), what would be a first cluster (26). */
+export function hasLongNameFields(longEntries: Uint8Array): boolean {
   for (let at = 0; at < longEntries.length; at += ENTRY_BYTES) {
-    if (longEntries[at + 12] !== 0 || longEntries[at + 26] !== 0 || longEntries[at + 27] !== 0) return false;
+    if (
+      longEntries[at + 11] !== ATTRIBUTE.longName ||
+      longEntries[at + 12] !== 0 ||
+      longEntries[at + 26] !== 0 ||
+      longEntries[at + 27] !== 0
+    )
+      return false;
   }
   return true;
 }

@@ -1,7 +1,9 @@
 /** The allocation bitmap of an exFAT volume (specification 7.1.5): which clusters are taken. Bit 0 is cluster 2. */
 import { HiperisoError } from "../../contract/error.ts";
 import { FIRST_CLUSTER } from "../../formats/exfat-boot.ts";
-import type { Medium, Run } from "./medium.ts";
+import { setBits } from "../cluster-set.ts";
+import type { Run } from "../content-writer.ts";
+import type { Medium } from "./medium.ts";
 
 /** Bytes of the bitmap that are looked at together. */
 const PIECE_BYTES = 32_768;
@@ -174,21 +176,6 @@ function* neighbouring(runs: readonly Run[]): Generator<readonly Run[]> {
     }
   }
   if (group.length > 0) yield group;
-}
-
-/** Sets or clears `count` bits from `bit` on, lowest bit of a byte first. */
-export function setBits(bytes: Uint8Array, bit: number, count: number, value: boolean): void {
-  for (let at = bit; at < bit + count; ) {
-    if ((at & 7) === 0 && at + 8 <= bit + count) {
-      const whole = (bit + count - at) >> 3;
-      bytes.fill(value ? 0xff : 0, at >> 3, (at >> 3) + whole);
-      at += whole * 8;
-    } else {
-      const mask = 1 << (at & 7);
-      bytes[at >> 3] = value ? bytes[at >> 3]! | mask : bytes[at >> 3]! & ~mask;
-      at += 1;
-    }
-  }
 }
 
 const BITS_OF_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);

@@ -3,10 +3,10 @@ import { HiperisoError } from "../../contract/error.ts";
 import type { Job } from "../../contract/job.ts";
 import { type Allocation, encodeFileSet } from "../../formats/exfat-entries.ts";
 import type { BlockStore } from "../block-store.ts";
+import type { Run } from "../content-writer.ts";
 import type { VolumeCheck } from "../volume.ts";
 import { type Directory, openDirectory, openRoot } from "./directory.ts";
 import { type Finding, type Inspection, inspectBoot, inspectVolume, type Stage } from "./inspect.ts";
-import type { Run } from "./medium.ts";
 import { addSet, type Changing, Surveys } from "./slots.ts";
 
 /** A round mends what can be mended without walking again; no damage that was seen needs more than a few. */

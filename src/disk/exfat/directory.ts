@@ -4,7 +4,8 @@
  */
 import { HiperisoError } from "../../contract/error.ts";
 import { ENTRY, ENTRY_BYTES, isBenign, isInUse, isSecondary } from "../../formats/exfat-entries.ts";
-import { type ChainEnd, followClusters, type Medium, type Run } from "./medium.ts";
+import type { Run } from "../content-writer.ts";
+import { type ChainEnd, followClusters, type Medium } from "./medium.ts";
 
 /** Specification 7.6.7. */
 export const DIRECTORY_BYTES_MAX = 256 * 1024 * 1024;

@@ -41,11 +41,12 @@ import {
 } from "../../formats/exfat-entries.ts";
 import { encodeUpcaseTable, recommendedUpcaseTable, type UpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
 import type { BlockStore } from "../block-store.ts";
+import { CLUSTER_SET_PAGE_BYTES, ClusterSet } from "../cluster-set.ts";
+import type { Run } from "../content-writer.ts";
 import type { VolumeProblem } from "../volume.ts";
 import { AllocationBitmap } from "./allocation.ts";
-import { CLUSTER_SET_PAGE_BYTES, ClusterSet } from "./cluster-set.ts";
 import { DIRECTORY_BYTES_MAX, type Directory, readSlots, scanDirectory, slotOffset, slotsOf } from "./directory.ts";
-import { BAD_CLUSTER, type ChainEnd, END_OF_CHAIN, followClusters, Medium, type Run } from "./medium.ts";
+import { BAD_CLUSTER, type ChainEnd, END_OF_CHAIN, followClusters, Medium } from "./medium.ts";
 import { type BootRegion, type RootFacts, readBootRegions, readRootFacts } from "./open.ts";
 import { applyEdits, clearingEdits, settingEdits } from "./slots.ts";
 import { childPath, type Walked, type WalkedFile, walkVolume } from "./walk.ts";

@@ -1,17 +1,9 @@
-/**
- * An exFAT volume as clusters: where each lies, the FAT behind them, and a cache in front of everything that is not file data. Writes go
- * through it to the store at once, in whole sectors, in the order in which they are asked for.
- */
-import { HiperisoError } from "../../contract/error.ts";
+/** An exFAT volume as clusters: where each lies, and the FAT behind them. */
 import { viewOf } from "../../formats/bytes.ts";
 import { type ExfatBoot, FIRST_CLUSTER } from "../../formats/exfat-boot.ts";
 import type { BlockStore } from "../block-store.ts";
-
-/** Clusters in a row. */
-export interface Run {
-  readonly first: number;
-  readonly count: number;
-}
+import type { Run } from "../content-writer.ts";
+import { StoreCache } from "../store-cache.ts";
 
 export const END_OF_CHAIN = 0xffff_ffff;
 export const BAD_CLUSTER = 0xffff_fff7;
@@ -25,35 +17,24 @@ export interface FatPiece {
 
 const FAT_PIECE_ENTRIES = 1024;
 
-/** 8 MiB together: a bitmap of 2 TiB, and the folders that are in use. */
-const PAGE_BYTES = 32_768;
-const PAGES_MAX = 256;
+/** Entries of the FAT that are written together. */
+const CHAIN_PIECE_ENTRIES = 8192;
 
-export class Medium {
-  readonly store: BlockStore;
+export class Medium extends StoreCache {
   readonly boot: ExfatBoot;
-  readonly sectorBytes: number;
   readonly clusterBytes: number;
   readonly clusterCount: number;
-  /** Set when the store refused a write: what stands on it is then not known. */
-  failed = false;
   readonly #heapOffset: bigint;
   readonly #fatOffset: bigint;
-  readonly #pages = new Map<number, Promise<Uint8Array>>(); // oldest use first
 
   constructor(store: BlockStore, boot: ExfatBoot) {
-    this.store = store;
+    super(store, 1 << boot.sectorShift);
     this.boot = boot;
-    this.sectorBytes = 1 << boot.sectorShift;
     this.clusterBytes = this.sectorBytes << boot.clusterShift;
     this.clusterCount = boot.clusterCount;
     this.#heapOffset = BigInt(boot.heapSector) * BigInt(this.sectorBytes);
     const active = boot.flags & 1;
     this.#fatOffset = BigInt(boot.fatSector + active * boot.fatSectors) * BigInt(this.sectorBytes);
-  }
-
-  get where(): string {
-    return this.store.name;
   }
 
   /** Bytes of all clusters. */
@@ -78,95 +59,9 @@ export class Medium {
     return Number((bytes + BigInt(this.clusterBytes - 1)) / BigInt(this.clusterBytes));
   }
 
-  /** Through the cache. Throws where the medium ends before: metadata is whole or worthless. */
-  async read(offset: bigint, lengthBytes: number): Promise<Uint8Array> {
-    const result = new Uint8Array(lengthBytes);
-    for (let done = 0; done < lengthBytes; ) {
-      const at = offset + BigInt(done);
-      const within = Number(at % BigInt(PAGE_BYTES));
-      const page = await this.#page(Number(at / BigInt(PAGE_BYTES)));
-      const piece = page.subarray(within, within + lengthBytes - done);
-      if (piece.length === 0) throw this.#ends(at);
-      result.set(piece, done);
-      done += piece.length;
-    }
-    return result;
-  }
-
-  #ends(at: bigint): HiperisoError {
-    return new HiperisoError({
-      what: "read the exFAT volume",
-      where: `${this.where}@${at}`,
-      expected: "more bytes",
-      found: "the end of the medium",
-    });
-  }
-
-  /** As soon as one is asked for it is there for all: two who read at once share it. */
-  #page(index: number): Promise<Uint8Array> {
-    const kept = this.#pages.get(index);
-    if (kept !== undefined) {
-      this.#pages.delete(index);
-      this.#pages.set(index, kept);
-      return kept;
-    }
-    const page = this.store.read(BigInt(index) * BigInt(PAGE_BYTES), PAGE_BYTES);
-    this.#pages.set(index, page);
-    page.catch(() => this.#pages.delete(index));
-    if (this.#pages.size > PAGES_MAX) this.#pages.delete(this.#pages.keys().next().value as number);
-    return page;
-  }
-
-  /** Writes `bytes` with what stands around them in their first and last sector, as one write. */
-  async write(offset: bigint, bytes: Uint8Array): Promise<void> {
-    const sector = BigInt(this.sectorBytes);
-    const start = (offset / sector) * sector;
-    const end = ((offset + BigInt(bytes.length) + sector - 1n) / sector) * sector;
-    let whole = bytes;
-    if (start !== offset || end !== offset + BigInt(bytes.length)) {
-      whole = await this.read(start, Number(end - start));
-      whole.set(bytes, Number(offset - start));
-    }
-    await this.writeData(start, whole);
-    await this.#patch(start, whole);
-  }
-
-  /** Whole sectors of a file, past the cache. */
-  async writeData(offset: bigint, bytes: Uint8Array): Promise<void> {
-    try {
-      await this.store.write(offset, bytes);
-    } catch (error) {
-      this.failed = true;
-      throw error;
-    }
-  }
-
-  async flush(): Promise<void> {
-    try {
-      await this.store.flush();
-    } catch (error) {
-      this.failed = true;
-      throw error;
-    }
-  }
-
-  /** What was written is what the cache holds, page by page. */
-  async #patch(offset: bigint, bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const at = offset + BigInt(done);
-      const within = Number(at % BigInt(PAGE_BYTES));
-      const piece = bytes.subarray(done, done + PAGE_BYTES - within);
-      const page = await this.#pages.get(Number(at / BigInt(PAGE_BYTES)));
-      page?.set(piece.subarray(0, page.length - within), within);
-      done += piece.length;
-    }
-  }
-
   /** Zeros over whole clusters: a folder's next one must hold none of what was there. */
   async zero(first: number, count: number): Promise<void> {
-    const piece = new Uint8Array(Math.min(this.clusterBytes * count, 1 << 20));
-    const bytes = BigInt(this.clusterBytes) * BigInt(count);
-    for (let done = 0n; done < bytes; done += BigInt(piece.length)) await this.write(this.offsetOf(first) + done, piece);
+    await this.writeZeros(this.offsetOf(first), BigInt(this.clusterBytes) * BigInt(count));
   }
 
   /** Some of the FAT around a cluster's entry: whoever follows a chain finds most of the next ones in it. */
@@ -187,7 +82,7 @@ export class Medium {
    * depend on the order: the chain is not yet, or already, what an entry points to.
    */
   async writeChain(runs: readonly Run[]): Promise<void> {
-    const pieceEntries = PAGE_BYTES / 4;
+    const pieceEntries = CHAIN_PIECE_ENTRIES;
     let firstEntry = 0; // of the piece that is being filled; 0: none
     let piece = new Uint8Array();
     const flush = async () => {

@@ -6,8 +6,9 @@ import { upcaseChecksum } from "../../formats/exfat-checksums.ts";
 import { type Allocation, allocationAt, decodeLabelEntry, ENTRY, isBenign } from "../../formats/exfat-entries.ts";
 import { decodeUpcaseTable, recommendedUpcaseTable, UPCASE_BYTES_MAX, type UpcaseTable } from "../../formats/exfat-upcase.ts";
 import type { BlockStore } from "../block-store.ts";
+import type { Run } from "../content-writer.ts";
 import { type Directory, openRoot, scanDirectory, slotOffset } from "./directory.ts";
-import { followClusters, type Medium, type Run } from "./medium.ts";
+import { followClusters, type Medium } from "./medium.ts";
 
 export interface BootRegion {
   readonly offset: bigint;

@@ -30,10 +30,11 @@ import {
 import { type UpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
 import type { Extent } from "../../image/volume-tree.ts";
 import type { BlockStore } from "../block-store.ts";
+import { ContentWriter, type Run } from "../content-writer.ts";
 import type { ByteRange, NewFile, Volume, VolumeEntry, VolumeSpace } from "../volume.ts";
 import { AllocationBitmap } from "./allocation.ts";
 import { brokenChain, type Directory, openDirectory, openRoot, readSlots, type SetPlace, scanDirectory, slotOffset } from "./directory.ts";
-import { Medium, type Run } from "./medium.ts";
+import { Medium } from "./medium.ts";
 import { eachRun, type RootFacts, readBootRegions, readRootFacts } from "./open.ts";
 import {
   addSet,
@@ -655,69 +656,6 @@ class ExfatVolume implements Volume, Changing {
 interface Owned {
   readonly set: FileSet;
   readonly path: string;
-}
-
-/** Collects a file's bytes and writes them in large pieces, one piece on its way to the medium while the next is filled. */
-class ContentWriter {
-  readonly #medium: Medium;
-  readonly #runs: readonly Run[];
-  #run = 0;
-  #withinRun = 0n;
-  readonly #buffers: readonly [Uint8Array, Uint8Array];
-  #filling = 0;
-  #filled = 0;
-  #writing: Promise<void> = Promise.resolve();
-
-  constructor(medium: Medium, runs: readonly Run[], sizeBytes: bigint) {
-    this.#medium = medium;
-    this.#runs = runs;
-    const sectors = Math.ceil(Number(minimum(sizeBytes, BigInt(PIECE_BYTES))) / medium.sectorBytes);
-    const bytes = sectors * medium.sectorBytes;
-    this.#buffers = [new Uint8Array(bytes), new Uint8Array(sizeBytes > BigInt(PIECE_BYTES) ? bytes : 0)];
-  }
-
-  async add(chunk: Uint8Array): Promise<void> {
-    for (let done = 0; done < chunk.length; ) {
-      const buffer = this.#buffers[this.#filling]!;
-      const piece = chunk.subarray(done, done + buffer.length - this.#filled);
-      buffer.set(piece, this.#filled);
-      this.#filled += piece.length;
-      done += piece.length;
-      if (this.#filled === buffer.length) await this.#send();
-    }
-  }
-
-  async #send(): Promise<void> {
-    await this.#writing;
-    const buffer = this.#buffers[this.#filling]!;
-    const sectorBytes = this.#medium.sectorBytes;
-    const whole = Math.ceil(this.#filled / sectorBytes) * sectorBytes;
-    buffer.fill(0, this.#filled, whole); // the last sector is written whole: no old bytes beside the new
-    this.#writing = this.#writeOut(buffer.subarray(0, whole));
-    this.#writing.catch(() => {}); // awaited before the next piece, or at the end
-    this.#filling = 1 - this.#filling;
-    this.#filled = 0;
-  }
-
-  async #writeOut(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const { first, count } = this.#runs[this.#run]!;
-      const left = BigInt(count) * BigInt(this.#medium.clusterBytes) - this.#withinRun;
-      const length = Number(minimum(left, BigInt(bytes.length - done)));
-      await this.#medium.writeData(this.#medium.offsetOf(first) + this.#withinRun, bytes.subarray(done, done + length));
-      this.#withinRun += BigInt(length);
-      done += length;
-      if (this.#withinRun === BigInt(count) * BigInt(this.#medium.clusterBytes)) {
-        this.#run += 1;
-        this.#withinRun = 0n;
-      }
-    }
-  }
-
-  async end(): Promise<void> {
-    if (this.#filled > 0) await this.#send();
-    await this.#writing;
-  }
 }
 
 const sameDirectory = (a: Directory, b: Directory): boolean =>

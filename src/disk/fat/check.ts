@@ -12,7 +12,7 @@ import {
 } from "../../formats/fat-entries.ts";
 import { SHORT_NAME_BYTES } from "../../formats/fat-names.ts";
 import type { BlockStore } from "../block-store.ts";
-import { ClusterSet } from "../exfat/cluster-set.ts";
+import { ClusterSet } from "../cluster-set.ts";
 import type { VolumeCheck } from "../volume.ts";
 import { type Directory, openDirectory, openRoot } from "./directory.ts";
 import { type Finding, type Inspection, inspectFat, lostClusters, type Mending, type Stage } from "./inspect.ts";

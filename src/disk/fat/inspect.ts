@@ -26,7 +26,7 @@ import {
   encodeShortEntry,
   FIRST_BYTE,
   firstClusterOf,
-  hasReservedZeros,
+  hasLongNameFields,
   isDirectoryEntry,
   isWholeLongName,
   longEntriesOf,
@@ -50,8 +50,8 @@ import {
   shortNameText,
 } from "../../formats/fat-names.ts";
 import type { BlockStore } from "../block-store.ts";
+import { ClusterSet } from "../cluster-set.ts";
 import type { Run } from "../content-writer.ts";
-import { ClusterSet } from "../exfat/cluster-set.ts";
 import type { VolumeProblem } from "../volume.ts";
 import {
   countOf,
@@ -594,9 +594,9 @@ class Inspector {
     const offset = slotOffset(this.#medium, directory, item.slot);
     if (fault === undefined) {
       const long = item.entries.subarray(0, item.entries.length - ENTRY_BYTES);
-      if (hasReservedZeros(long)) return;
-      const text = "bytes of its long name that must be 0 are not";
-      this.#find("long-name-fields", { offset, path, text, mending: "they become 0" }, async ({ medium }) => {
+      if (hasLongNameFields(long)) return;
+      const text = "fields of its long name that have one value alone have another";
+      this.#find("long-name-fields", { offset, path, text, mending: "it is written anew" }, async ({ medium }) => {
         await rewriteLong(medium, directory, item, encodeLongEntries(item.name, short.subarray(0, SHORT_NAME_BYTES)));
       });
       return;

@@ -290,7 +290,7 @@ async function growDirectory(changing: Changing, directory: Directory): Promise<
   const last = directory.runs.at(-1)!;
   // Where a FAT12 entry lies in two sectors, a cut could leave half of it: no folder ends in such a cluster.
   const [run] = await changing.takeChain(1, (cluster) => !medium.straddles(cluster));
-  await medium.zero(medium.offsetOf(run!.first), BigInt(medium.clusterBytes));
+  await medium.writeZeros(medium.offsetOf(run!.first), BigInt(medium.clusterBytes));
   await medium.flush();
   const lastCluster = last.first + last.count - 1;
   await medium.setLinks([[lastCluster, run!.first]]);

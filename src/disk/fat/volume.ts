@@ -20,8 +20,8 @@ import {
 import { type CodePage, decodeFatLabel, encodeFatLabel, fatLabelFault, longNameFault, NO_NAME } from "../../formats/fat-names.ts";
 import type { Extent } from "../../image/volume-tree.ts";
 import type { BlockStore } from "../block-store.ts";
+import { ClusterSet } from "../cluster-set.ts";
 import { ContentWriter, type Run } from "../content-writer.ts";
-import { ClusterSet } from "../exfat/cluster-set.ts";
 import type { ByteRange, NewFile, Volume, VolumeEntry, VolumeFormat, VolumeSpace } from "../volume.ts";
 import {
   brokenChain,

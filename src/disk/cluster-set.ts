@@ -1,8 +1,8 @@
 /** A set of clusters, kept as bits in pages that exist only where something is in them: what a walk over a volume has seen. */
-import { FIRST_CLUSTER } from "../../formats/exfat-boot.ts";
-import { setBits } from "./allocation.ts";
-import type { Run } from "./medium.ts";
+import type { Run } from "./content-writer.ts";
 
+/** Of FAT and exFAT alike. */
+const FIRST_CLUSTER = 2;
 const PAGE_BYTES = 8192;
 const PAGE_BITS = PAGE_BYTES * 8;
 
@@ -51,4 +51,19 @@ function firstSet(page: Uint8Array, bit: number, count: number, base: number): n
     else if ((byte & (1 << (at & 7))) !== 0) return base + at;
   }
   return undefined;
+}
+
+/** Sets or clears `count` bits from `bit` on, lowest bit of a byte first. */
+export function setBits(bytes: Uint8Array, bit: number, count: number, value: boolean): void {
+  for (let at = bit; at < bit + count; ) {
+    if ((at & 7) === 0 && at + 8 <= bit + count) {
+      const whole = (bit + count - at) >> 3;
+      bytes.fill(value ? 0xff : 0, at >> 3, (at >> 3) + whole);
+      at += whole * 8;
+    } else {
+      const mask = 1 << (at & 7);
+      bytes[at >> 3] = value ? bytes[at >> 3]! | mask : bytes[at >> 3]! & ~mask;
+      at += 1;
+    }
+  }
 }
