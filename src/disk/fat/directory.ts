@@ -129,8 +129,9 @@ export async function readFileAt(medium: FatMedium, directory: Directory, slot: 
   const entries = await readSlots(medium, directory, slot, LONG_ENTRIES_MAX + 1);
   const grouping = new Grouping(codePage);
   for (let at = 0; at < entries.length; at += ENTRY_BYTES) {
-    for (const item of grouping.see(slot + at / ENTRY_BYTES, entries.subarray(at, at + ENTRY_BYTES)))
-      return item.kind === "file" ? item : undefined;
+    grouping.see(slot + at / ENTRY_BYTES, entries.subarray(at, at + ENTRY_BYTES));
+    const [item] = grouping.take();
+    if (item !== undefined) return item.kind === "file" ? item : undefined;
   }
   return undefined;
 }
@@ -147,18 +148,21 @@ export async function* scanDirectory(
   for (let slot = fromSlot; slot < slots; ) {
     const piece = await readSlots(medium, directory, slot, PIECE_BYTES / ENTRY_BYTES);
     for (let at = 0; at < piece.length; at += ENTRY_BYTES, slot += 1) {
-      for (const item of grouping.see(slot, piece.subarray(at, at + ENTRY_BYTES))) {
+      grouping.see(slot, piece.subarray(at, at + ENTRY_BYTES));
+      for (const item of grouping.take()) {
         yield item;
         if (item.kind === "end") return;
       }
     }
   }
-  yield* grouping.rest();
+  grouping.end();
+  yield* grouping.take();
 }
 
 /** Entries, one after another, to what they are together. */
 class Grouping {
   readonly #codePage: CodePage;
+  #items: DirectoryItem[] = [];
   #long: { slot: number; entries: Uint8Array[] } | undefined;
   #free: { slot: number; count: number } | undefined;
 
@@ -166,67 +170,82 @@ class Grouping {
     this.#codePage = codePage;
   }
 
-  *see(slot: number, entry: Uint8Array): Generator<DirectoryItem> {
+  /** What is known to be whole since it was last taken. */
+  take(): readonly DirectoryItem[] {
+    if (this.#items.length === 0) return NOTHING;
+    const items = this.#items;
+    this.#items = [];
+    return items;
+  }
+
+  see(slot: number, entry: Uint8Array): void {
     if (entry[0] === FIRST_BYTE.deleted) {
-      yield* this.#orphan();
+      this.#orphan();
       this.#free ??= { slot, count: 0 };
       this.#free.count += 1;
       return;
     }
-    if (this.#free !== undefined) yield { kind: "free", ...this.#free };
-    this.#free = undefined;
+    this.#endFree();
     if (entry[0] === FIRST_BYTE.end) {
-      yield* this.#orphan();
-      yield { kind: "end", slot };
-    } else if (isLongEntry(entry)) yield* this.#longEntry(slot, entry);
-    else yield* this.#shortEntry(slot, entry);
+      this.#orphan();
+      this.#items.push({ kind: "end", slot });
+    } else if (isLongEntry(entry)) this.#longEntry(slot, entry);
+    else this.#shortEntry(slot, entry);
   }
 
-  *#longEntry(slot: number, entry: Uint8Array): Generator<DirectoryItem> {
+  /** After the last slot. */
+  end(): void {
+    this.#orphan();
+    this.#endFree();
+  }
+
+  #longEntry(slot: number, entry: Uint8Array): void {
     const before = this.#long?.entries.at(-1);
-    const follows =
-      before !== undefined && longEntryNumber(before).number === longEntryNumber(entry).number + 1 && !longEntryNumber(entry).last;
-    if (!follows || longEntryNumber(entry).number === 0) yield* this.#orphan();
+    const { number, last } = longEntryNumber(entry);
+    const follows = before !== undefined && longEntryNumber(before).number === number + 1 && !last;
+    if (!follows || number === 0) this.#orphan();
     this.#long ??= { slot, entries: [] };
     this.#long.entries.push(entry);
-    if (this.#long.entries.length > LONG_ENTRIES_MAX) yield* this.#orphan();
+    if (this.#long.entries.length > LONG_ENTRIES_MAX) this.#orphan();
   }
 
-  *#shortEntry(slot: number, entry: Uint8Array): Generator<DirectoryItem> {
+  #shortEntry(slot: number, entry: Uint8Array): void {
     const attributes = entry[11]!;
-    if ((attributes & ATTRIBUTE.label) !== 0 && (attributes & ATTRIBUTE.directory) === 0) {
-      yield* this.#orphan();
-      yield { kind: "label", slot, entries: entry.slice() };
+    const isLabel = (attributes & ATTRIBUTE.label) !== 0 && (attributes & ATTRIBUTE.directory) === 0;
+    if (isLabel || isDots(entry)) {
+      this.#orphan();
+      this.#items.push({ kind: isLabel ? "label" : "dot", slot, entries: entry.slice() });
       return;
     }
-    if (isDots(entry)) {
-      yield* this.#orphan();
-      yield { kind: "dot", slot, entries: entry.slice() };
-      return;
+    const long = this.#long;
+    if (long !== undefined) {
+      const entries = joined([...long.entries, entry]);
+      const longEntries = entries.subarray(0, entries.length - ENTRY_BYTES);
+      if (isWholeLongName(longEntries) && belongsTo(longEntries, entry)) {
+        this.#items.push({ kind: "file", slot: long.slot, entries, name: longNameOf(longEntries), long: true });
+        this.#long = undefined;
+        return;
+      }
+      this.#orphan();
     }
-    const long = this.#long === undefined ? new Uint8Array() : joined(this.#long.entries);
-    if (this.#long === undefined || !isWholeLongName(long) || !belongsTo(long, entry)) {
-      yield* this.#orphan();
-      yield { kind: "file", slot, entries: entry.slice(), name: shortNameText(entry, entry[12]!, this.#codePage), long: false };
-      return;
-    }
-    yield { kind: "file", slot: this.#long.slot, entries: joined([long, entry]), name: longNameOf(long), long: true };
+    this.#items.push({ kind: "file", slot, entries: entry.slice(), name: shortNameText(entry, entry[12]!, this.#codePage), long: false });
+  }
+
+  #orphan(): void {
+    if (this.#long !== undefined) this.#items.push({ kind: "orphan", slot: this.#long.slot, entries: joined(this.#long.entries) });
     this.#long = undefined;
   }
 
-  *#orphan(): Generator<DirectoryItem> {
-    if (this.#long !== undefined) yield { kind: "orphan", slot: this.#long.slot, entries: joined(this.#long.entries) };
-    this.#long = undefined;
-  }
-
-  *rest(): Generator<DirectoryItem> {
-    yield* this.#orphan();
-    if (this.#free !== undefined) yield { kind: "free", ...this.#free };
+  #endFree(): void {
+    if (this.#free !== undefined) this.#items.push({ kind: "free", ...this.#free });
+    this.#free = undefined;
   }
 }
 
+const NOTHING: readonly DirectoryItem[] = [];
+
 const isDots = (entry: Uint8Array): boolean =>
-  [DOT_NAME, DOT_DOT_NAME].some((name) => Buffer.from(name).equals(entry.subarray(0, SHORT_NAME_BYTES)));
+  entry[0] === DOT_NAME[0] && [DOT_NAME, DOT_DOT_NAME].some((name) => Buffer.from(name).equals(entry.subarray(0, SHORT_NAME_BYTES)));
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
