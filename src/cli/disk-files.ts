@@ -32,16 +32,28 @@ export function listCommand(cli: Cli): CommandUnknownOpts {
         await using opened = await openVolumeAt(cli, place);
         const { volume, path } = opened;
         const entry = await existing(volume, path);
+        let lines: string[] = [];
+        const tell = (): void => {
+          if (lines.length > 0) cli.out(`${lines.join("\n")}\n`);
+          lines = [];
+        };
         const print = (found: ListedEntry): void => {
-          if (json === true) cli.out(`${printableJson(asJson(found))}\n`);
-          else cli.out(`${long === true ? longLine(found) : shownName(found)}\n`);
+          lines.push(json === true ? printableJson(asJson(found)) : long === true ? longLine(found) : shownName(found));
+          if (lines.length >= LINES_TOGETHER) tell();
         };
         if (places.length > 1 && json !== true) cli.out(`${index === 0 ? "" : "\n"}${printable(place)}:\n`);
-        if (entry.kind === "file") print({ path, name: entry.name, entry });
-        else for await (const found of listed(cli, volume, path, recursive === true)) print(found);
+        try {
+          if (entry.kind === "file") print({ path, name: entry.name, entry });
+          else await tellListed(cli, volume, path, recursive === true, print);
+        } finally {
+          tell(); // also what was found before damage was met
+        }
       }
     });
 }
+
+/** A write of each line would take as long as all else. */
+const LINES_TOGETHER = 500;
 
 interface ListedEntry {
   /** From the volume's root. */
@@ -56,26 +68,42 @@ const SORTED_MAX = 50_000;
 /** Deeper than anyone can name; a volume that lies goes deeper. */
 const DEPTH_MAX = 256;
 
-async function* listed(cli: Cli, volume: Volume, top: string, recursive: boolean, shown = "", depth = 0): AsyncGenerator<ListedEntry> {
-  let kept: VolumeEntry[] | undefined = [];
-  const folders: string[] = [];
-  const found = (entry: VolumeEntry): ListedEntry => {
-    if (recursive && entry.kind === "directory") folders.push(entry.name);
-    return { path: joined(top, entry.name), name: `${shown}${entry.name}`, entry };
-  };
-  for await (const entry of volume.list(top)) {
-    cli.job.signal.throwIfAborted();
-    kept?.push(entry);
-    if (kept === undefined) yield found(entry);
-    else if (kept.length > SORTED_MAX) {
-      for (const one of kept) yield found(one);
-      kept = undefined;
+interface WaitingFolder {
+  readonly path: string;
+  readonly shown: string;
+  readonly depth: number;
+}
+
+/**
+ * Tells all that is in a folder, sorted, and where asked then all that is below it, folder by folder. A loop and no generators in generators: those take longer
+ * than the reading.
+ */
+async function tellListed(cli: Cli, volume: Volume, top: string, recursive: boolean, tell: (found: ListedEntry) => void): Promise<void> {
+  const waiting: WaitingFolder[] = [{ path: top, shown: "", depth: 0 }];
+  for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
+    const { path, shown, depth } = folder;
+    if (depth > DEPTH_MAX) {
+      cli.job.progress.warn(`${volume.where}:${path}: deeper than ${DEPTH_MAX} folders, left out`);
+      continue;
     }
-  }
-  for (const entry of (kept ?? []).sort((a, b) => (a.name < b.name ? -1 : 1))) yield found(entry);
-  for (const name of folders) {
-    if (depth >= DEPTH_MAX) cli.job.progress.warn(`${volume.where}:${joined(top, name)}: deeper than ${DEPTH_MAX} folders, left out`);
-    else yield* listed(cli, volume, joined(top, name), true, `${shown}${name}/`, depth + 1);
+    let kept: VolumeEntry[] | undefined = [];
+    const below: WaitingFolder[] = [];
+    const found = (entry: VolumeEntry): void => {
+      const inside = joined(path, entry.name);
+      tell({ path: inside, name: `${shown}${entry.name}`, entry });
+      if (recursive && entry.kind === "directory") below.push({ path: inside, shown: `${shown}${entry.name}/`, depth: depth + 1 });
+    };
+    for await (const entry of volume.list(path)) {
+      cli.job.signal.throwIfAborted();
+      kept?.push(entry);
+      if (kept === undefined) found(entry);
+      else if (kept.length > SORTED_MAX) {
+        for (const one of kept) found(one);
+        kept = undefined;
+      }
+    }
+    for (const entry of (kept ?? []).sort((a, b) => (a.name < b.name ? -1 : 1))) found(entry);
+    for (const inner of below.reverse()) waiting.push(inner);
   }
 }
 

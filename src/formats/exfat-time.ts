@@ -30,12 +30,21 @@ export function encodeExfatTime(ms: number): ExfatTime {
 
 /** Milliseconds since 1970; null where the fields hold no date (a month 13). Without a valid offset the time is taken for UTC. */
 export function decodeExfatTime({ timestamp, tenMs, utcOffset }: ExfatTime): number | null {
-  const [year, month, day] = [1980 + (timestamp >>> 25), (timestamp >>> 21) & 15, (timestamp >>> 16) & 31];
-  const [hour, minute, second] = [(timestamp >>> 11) & 31, (timestamp >>> 5) & 63, (timestamp & 31) * 2];
+  const year = 1980 + (timestamp >>> 25);
+  const month = (timestamp >>> 21) & 15;
+  const day = (timestamp >>> 16) & 31;
+  const hour = (timestamp >>> 11) & 31;
+  const minute = (timestamp >>> 5) & 63;
+  const second = (timestamp & 31) * 2;
   if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 58 || tenMs > 199) return null;
+  if (day > daysIn(year, month)) return null; // 31 April
   const local = Date.UTC(year, month - 1, day, hour, minute, second) + tenMs * 10;
-  if (new Date(Date.UTC(year, month - 1, day)).getUTCDate() !== day) return null; // 31 April
   if ((utcOffset & OFFSET_VALID) === 0) return local;
   const quarters = ((utcOffset & 0x7f) << 25) >> 25;
   return local - quarters * QUARTER_MS;
 }
+
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const;
+
+/** Of the years from 1980 to 2107: 2000 is a leap year, 2100 is none. */
+const daysIn = (year: number, month: number): number => (month === 2 && year % 4 === 0 && year !== 2100 ? 29 : DAYS[month - 1]!);
