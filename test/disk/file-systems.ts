@@ -1,6 +1,6 @@
 /** The file systems that the tests drive, in several shapes each, and the foreign programs that judge what was made of them. */
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { quietJob } from "../../src/contract/job.ts";
@@ -138,12 +138,11 @@ interface Said {
   readonly text: string;
 }
 
+/** mtools 4.0.32 takes the last cluster of a volume for one too many, and then refuses the volume, unless it is told not to look. */
+const ENVIRONMENT = { ...process.env, LC_ALL: "C.UTF-8", MTOOLS_SKIP_CHECK: "1" };
+
 function run(tool: string, ...words: readonly string[]): Said {
-  const { status, stdout, stderr } = spawnSync(tool, words, {
-    encoding: "utf8",
-    env: { ...process.env, LC_ALL: "C.UTF-8" },
-    maxBuffer: 1 << 28,
-  });
+  const { status, stdout, stderr } = spawnSync(tool, words, { encoding: "utf8", env: ENVIRONMENT, maxBuffer: 1 << 28 });
   return { status, text: stdout + stderr };
 }
 
@@ -198,7 +197,10 @@ function mtoolsRead(image: string, model: Model): readonly string[] {
     plain.filter(([, entry]) => entry.content !== undefined),
     5,
   )) {
-    const { status, stdout, stderr } = spawnSync("mcopy", ["-i", image, `::${model.listed(key)}`, "-"], { maxBuffer: 1 << 28 });
+    const { status, stdout, stderr } = spawnSync("mcopy", ["-i", image, `::${model.listed(key)}`, "-"], {
+      env: ENVIRONMENT,
+      maxBuffer: 1 << 28,
+    });
     if (status !== 0 || !stdout.equals(bytesOf(content!)))
       wrong.push(`mcopy of ${model.listed(key)}: ${status}, ${stdout.length} bytes, ${stderr}`);
   }
@@ -216,7 +218,7 @@ function mtoolsRead(image: string, model: Model): readonly string[] {
 
 /** GRUB's own readers of FAT and exFAT, run as a program: some files, byte for byte, and the names in their folders. */
 function grubReads(image: string, model: Model): readonly string[] {
-  if (!hasGrub) return [];
+  if (!hasGrub || usesLastTwoClusters(image)) return [];
   const wrong: string[] = [];
   const files = [...model.entries].filter(([, { content }]) => content !== undefined && content.sizeBytes > 0);
   for (const [key, { content }] of someOf(files, 4)) {
@@ -238,6 +240,23 @@ function grubReads(image: string, model: Model): readonly string[] {
       wrong.push(`grub-fstest lists in ${folder}/: ${JSON.stringify(text)}, not ${JSON.stringify(wanted)}`);
   }
   return wrong;
+}
+
+/** GRUB 2.06 follows no chain of exFAT into the last two clusters: it takes the number of clusters for the number behind the last. */
+function usesLastTwoClusters(image: string): boolean {
+  const file = openSync(image, "r");
+  try {
+    const boot = Buffer.alloc(512);
+    readSync(file, boot, 0, boot.length, 0);
+    if (boot.toString("latin1", 3, 8) !== "EXFAT") return false;
+    const [heapSector, clusters] = [boot.readUInt32LE(88), boot.readUInt32LE(92)];
+    const tail = Buffer.alloc(2); // of the bitmap, which our volumes have in their first clusters
+    readSync(file, tail, 0, 2, heapSector * 2 ** boot[108]! + Math.ceil(clusters / 8) - 2);
+    const bits = tail.readUInt16LE() >> (16 - 2 - ((8 - (clusters % 8)) % 8));
+    return (bits & 3) !== 0;
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Up to about `count` of them, from all over the list. */
