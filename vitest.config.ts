@@ -1,15 +1,59 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 const HOUR_MS = 3_600_000;
 
+/** Of the tests without QEMU, those that take seconds each: long property runs, real processes, whole file systems. */
+const BROAD = [
+  "test/analysis/console-scan.test.ts",
+  "test/analysis/own-rules.test.ts",
+  "test/analysis/report-html.test.ts",
+  "test/bootstrap/download.test.ts",
+  "test/bootstrap/hostile-mirrors.test.ts",
+  "test/bootstrap/plan.test.ts",
+  "test/bootstrap/prepare.test.ts",
+  "test/cli/bootstrap-prepare.test.ts",
+  "test/cli/bootstrap-sources-process.test.ts",
+  "test/cli/disk.test.ts",
+  "test/cli/payload.test.ts",
+  "test/cli/program.test.ts",
+  "test/disk/exfat/check.test.ts",
+  "test/disk/exfat/cuts.test.ts",
+  "test/disk/exfat/volume.test.ts",
+  "test/disk/fat/check.test.ts",
+  "test/disk/fat/cuts.test.ts",
+  "test/disk/fat/foreign.test.ts",
+  "test/disk/fat/volume.test.ts",
+  "test/disk/partitions/gpt.test.ts",
+  "test/disk/power-cuts.test.ts",
+  "test/disk/volume-model.test.ts",
+  "test/guest/payload-import.test.ts",
+  "test/host/desktop.test.ts",
+  "test/host/guarded-process.test.ts",
+  "test/host/kvm.test.ts",
+  "test/host/lock.test.ts",
+  "test/house/package.test.ts",
+  "test/image/fuzz.test.ts",
+  "test/live/medium.test.ts",
+  "test/live/package.test.ts",
+  "test/scripts/setup.test.ts",
+  "test/session/orphans.test.ts",
+  "test/session/record.test.ts",
+  "test/session/session-index.test.ts",
+];
+
+/** Files share what they import: loading it anew for each would take longer than the tests. No test may change what another sees. */
+const SHARED = { isolate: false, maxWorkers: availableParallelism(), testTimeout: 120_000, hookTimeout: 120_000 };
+
 /**
- * unit: no QEMU, seconds. real: one boot per capability, minutes under emulation.
+ * unit: no QEMU, all of them in under a minute. broad: no QEMU, a minute or two more. real: one boot per capability, minutes under emulation.
  * long: every other real boot. Limits are generous: tests wait on events, not on clocks.
  */
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/real/**"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/real/**", ...BROAD], ...SHARED } },
+      { test: { name: "broad", include: BROAD, ...SHARED } },
       {
         test: {
           name: "real",

@@ -211,7 +211,17 @@ async function runTests(vitestArguments) {
   const results = process.env.HIPERISO_TEST_RESULTS ?? join(folder, "results.json");
   try {
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${results}`];
-    const vitest = [process.execPath, join(ROOT, "node_modules/vitest/vitest.mjs"), "run", "--project", "unit", "--project", "real"];
+    const vitest = [
+      process.execPath,
+      join(ROOT, "node_modules/vitest/vitest.mjs"),
+      "run",
+      "--project",
+      "unit",
+      "--project",
+      "broad",
+      "--project",
+      "real",
+    ];
     const status = await run([...vitest, ...reporters, ...vitestArguments], { cwd: ROOT, stdin: "ignore" });
     const summary = summaryOf(results);
     // Whoever asked for the results sums them up itself, behind what npm says.
