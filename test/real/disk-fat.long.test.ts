@@ -67,14 +67,15 @@ describe("FAT", () => {
     expect((await checkFat(memoryStore(bytes), quietJob)).problems).toEqual([]);
   });
 
-  test("a folder of a million entries, all of one name, is checked within its limits and mended", async () => {
-    const store = memoryStore(await folderOfMillions(1 << 20));
-    const check = await checkFat(store, quietJob);
+  test("a folder of a million entries, all of one name, is checked within its limits", async () => {
+    const check = await checkFat(memoryStore(await folderOfMillions(1 << 20)), quietJob);
     expect(check).toMatchObject({ files: (1 << 20) - 2, cut: true });
     expect(check.problems).toHaveLength(1000);
-    const { problems } = await repairFat(await dropping(store), quietJob);
-    expect(problems.length).toBeGreaterThan(0); // a hundred rounds of a thousand are not all of them
+  });
+
+  test("sixty thousand files of one name and of sizes that cannot be are mended", async () => {
+    const bytes = await folderOfMillions(60_000);
+    expect(await repairFat(memoryStore(bytes), quietJob)).toMatchObject({ problems: [], fatal: undefined });
+    if (hasDosfstools) expect(fsckSays(bytes)).toBe("clean");
   });
 });
-
-const dropping = async (store: BlockStore): Promise<BlockStore> => sparseStore(store.sizeBytes, { below: store });

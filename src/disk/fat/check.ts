@@ -15,13 +15,15 @@ import type { BlockStore } from "../block-store.ts";
 import { ClusterSet } from "../cluster-set.ts";
 import type { VolumeCheck } from "../volume.ts";
 import { type Directory, openDirectory, openRoot } from "./directory.ts";
-import { type Finding, type Inspection, inspectFat, lostClusters, type Mending, type Stage } from "./inspect.ts";
+import { FINDINGS_MAX, type Finding, type Inspection, inspectFat, lostClusters, type Mending, type Stage } from "./inspect.ts";
 import { END_OF_CHAIN, type FatMedium, followChain } from "./medium.ts";
 import { addSet, nameKey } from "./slots.ts";
 import { FILE_BYTES_MAX } from "./volume.ts";
 
 /** A round mends what can be mended without walking again; no damage that was seen needs more than a few. */
 const ROUNDS_MAX = 100;
+/** What one round mends: enough that not each thousand of a million faults takes a walk over all of them. */
+const MENDED_MAX = 20_000;
 /** What one round puts into the FOUND folder. */
 const FOUND_MAX = 10_000;
 const STAGES: readonly Stage[] = ["fat", "entry", "copy", "lost", "flag"];
@@ -29,7 +31,7 @@ const STAGES: readonly Stage[] = ["fat", "entry", "copy", "lost", "flag"];
 /** Reads all of the volume's structures and no file's data; writes nothing. */
 export async function checkFat(store: BlockStore, job: Job): Promise<VolumeCheck> {
   try {
-    const { findings, cut, files, directories, mending } = await inspect(store, job);
+    const { findings, cut, files, directories, mending } = await inspect(store, job, FINDINGS_MAX);
     const problems = findings.map(({ problem }) => problem);
     return { format: `fat${mending.medium.boot.bits}`, problems, cut, files, directories, fatal: undefined };
   } catch (error) {
@@ -38,9 +40,9 @@ export async function checkFat(store: BlockStore, job: Job): Promise<VolumeCheck
   }
 }
 
-async function inspect(store: BlockStore, job: Job): Promise<Inspection> {
+async function inspect(store: BlockStore, job: Job, findingsMax: number): Promise<Inspection> {
   const step = job.progress.begin("check the FAT volume (entries)");
-  const inspection = await inspectFat(store, job.signal, () => step.advance(1));
+  const inspection = await inspectFat(store, job.signal, () => step.advance(1), findingsMax);
   step.end();
   return inspection;
 }
@@ -55,7 +57,7 @@ export async function repairFat(store: BlockStore, job: Job): Promise<VolumeChec
   for (let round = 0; round < ROUNDS_MAX; round += 1) {
     let inspection: Inspection;
     try {
-      inspection = await inspect(store, job);
+      inspection = await inspect(store, job, MENDED_MAX);
     } catch (error) {
       if (error instanceof HiperisoError) break; // the check below says it
       throw error;

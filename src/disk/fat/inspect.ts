@@ -105,21 +105,26 @@ export interface Inspection {
   readonly complete: boolean;
 }
 
-/** What a check lists; a repair goes round again. */
-const FINDINGS_MAX = 1000;
+/** What a check lists. */
+export const FINDINGS_MAX = 1000;
 /** Names that are there twice, of one folder. */
 const DUPLICATES_MAX = 10_000;
 
-/** Throws HiperisoError where there is no volume. */
-export async function inspectFat(store: BlockStore, signal: AbortSignal, onFile: () => void): Promise<Inspection> {
+/** `findingsMax`: how many are kept, in memory. Throws HiperisoError where there is no volume. */
+export async function inspectFat(
+  store: BlockStore,
+  signal: AbortSignal,
+  onFile: () => void,
+  findingsMax = FINDINGS_MAX,
+): Promise<Inspection> {
   const { boot, fault, backupOffset } = await readBootSectors(store);
   const active = boot.onlyFat ?? 0;
   const medium = new FatMedium(store, boot, active);
   const difference = boot.onlyFat === undefined ? await firstDifference(medium, signal) : undefined;
-  let chosen = await inspectWith(medium, signal, onFile);
+  let chosen = await inspectWith(medium, findingsMax, signal, onFile);
   for (let fat = 0; fat < boot.fatCount && difference !== undefined; fat += 1) {
     if (fat === active) continue;
-    const other = await inspectWith(new FatMedium(store, boot, fat), signal, () => {});
+    const other = await inspectWith(new FatMedium(store, boot, fat), findingsMax, signal, () => {});
     if (other.trouble < chosen.trouble) chosen = other;
   }
   const inspector = chosen;
@@ -129,8 +134,8 @@ export async function inspectFat(store: BlockStore, signal: AbortSignal, onFile:
   return inspector.result();
 }
 
-async function inspectWith(medium: FatMedium, signal: AbortSignal, onFile: () => void): Promise<Inspector> {
-  const inspector = new Inspector(medium);
+async function inspectWith(medium: FatMedium, findingsMax: number, signal: AbortSignal, onFile: () => void): Promise<Inspector> {
+  const inspector = new Inspector(medium, findingsMax);
   for await (const walked of walkVolume(medium, inspector.codePage, (cluster) => inspector.claim(cluster), signal)) {
     await inspector.see(walked);
     onFile();
@@ -234,6 +239,7 @@ class Inspector {
   readonly #medium: FatMedium;
   readonly #used = new ClusterSet();
   readonly #findings: Finding[] = [];
+  readonly #findingsMax: number;
   #cut = false;
   #complete = true;
   /** Chains that are broken, by which one of two FATs is the better. */
@@ -251,8 +257,9 @@ class Inspector {
   #orphan: Orphan | undefined;
   readonly #mending: Mending;
 
-  constructor(medium: FatMedium) {
+  constructor(medium: FatMedium, findingsMax: number) {
     this.#medium = medium;
+    this.#findingsMax = findingsMax;
     const free = new FreeMap(medium);
     const takeChain = async (count: number): Promise<readonly Run[]> => {
       const runs = await free.findFree(count);
@@ -292,7 +299,7 @@ class Inspector {
     mend?: Finding["mend"],
     stage: Stage = "entry",
   ): void {
-    if (this.#findings.length >= FINDINGS_MAX) {
+    if (this.#findings.length >= this.#findingsMax) {
       this.#cut = true;
       return;
     }
@@ -491,7 +498,7 @@ class Inspector {
     if (item.kind === "free") return;
     if (item.kind === "end") {
       const from = await nextUsed(this.#medium, directory, item.slot + 1);
-      if (from !== undefined && this.#behindEnds.length < FINDINGS_MAX) this.#behindEnds.push({ directory, endSlot: item.slot, from });
+      if (from !== undefined && this.#behindEnds.length < this.#findingsMax) this.#behindEnds.push({ directory, endSlot: item.slot, from });
     } else if (item.kind === "orphan") this.#orphan = { directory, item };
     else if (item.kind === "label") this.#labelEntry(directory, item);
     else if (isRoot(directory) || item.slot > 1) {
@@ -659,7 +666,7 @@ class Inspector {
   }
 
   #crossing(walked: WalkedFile, end: Crossing["end"]): void {
-    if (this.#crossings.length < FINDINGS_MAX) this.#crossings.push({ walked, end });
+    if (this.#crossings.length < this.#findingsMax) this.#crossings.push({ walked, end });
     else this.#cut = true;
   }
 
