@@ -16,7 +16,7 @@ import { systemClock } from "../../src/host/clock.ts";
 import { defaultStore } from "../../src/live/demo.ts";
 import { buildPlan } from "../../src/live/runner.ts";
 import { Store } from "../../src/live/store.ts";
-import { standardParts } from "../../src/machine/plan-parts.ts";
+import { type DirectKernel, type Disk, standardParts } from "../../src/machine/plan-parts.ts";
 import { recordMachine } from "../../src/session/new-recording.ts";
 import { fsckExfat, fsckFat, sgdiskSays, withFile } from "../disk/file-systems.ts";
 import { Model, nextOperation, randomOf, step } from "../disk/volume-model.ts";
@@ -58,7 +58,7 @@ export interface GuestDisk extends AsyncDisposable {
   readonly partition: (number: number) => BlockStore;
 }
 
-/** Made with a partition table of ours, or opened again. */
+/** Made with a partition table of ours. */
 export async function makeDisk(path: string, partitions: readonly GuestPartition[]): Promise<GuestDisk> {
   const megabytes = partitions.reduce((sum, partition) => sum + partition.megabytes, 2);
   writeFileSync(path, "");
@@ -69,6 +69,7 @@ export async function makeDisk(path: string, partitions: readonly GuestPartition
   return disk;
 }
 
+/** One that was made so, by us or another: partitions one behind the other at whole MiB. */
 export async function openDisk(path: string, partitions: readonly GuestPartition[]): Promise<GuestDisk> {
   const disk = await openFileStore(path);
   const wishes: PartitionWish[] = partitions.map(({ name, typeGuid, megabytes }, index) => ({
@@ -134,17 +135,20 @@ function grubImage(folder: string, format: string, script: string, modules: read
   return new Uint8Array(readFileSync(image));
 }
 
+export interface GuestBoot {
+  readonly path: string;
+  readonly logs: string;
+  readonly firmware?: "bios" | "uefi";
+  /** Started by QEMU itself; undefined: the firmware starts the disk. */
+  readonly kernel?: DirectKernel;
+}
+
 /** Boots it until Linux says that it is done, and reads the session. */
-export async function bootDisk(path: string, logs: string, firmware: "bios" | "uefi" = "bios"): Promise<RecordedSession> {
+export async function bootDisk({ path, logs, firmware = "bios", kernel }: GuestBoot): Promise<RecordedSession> {
+  const disk: Disk = { path, bus: firmware === "bios" ? "ide" : "virtio", writable: true };
   await recordMachine(
     {
-      parts: {
-        ...standardParts,
-        memoryMb: 512,
-        firmware,
-        disks: [{ path, bus: firmware === "bios" ? "ide" : "virtio", writable: true }],
-        stopOnReset: true,
-      },
+      parts: { ...standardParts, memoryMb: 512, firmware, kernel, disks: [disk], stopOnReset: true },
       logDir: logs,
       goal: "text:guest: all is told and unmounted",
     },
@@ -234,25 +238,25 @@ export async function ageVolume(volume: Volume, seed: number): Promise<void> {
   }
 }
 
-/** What GRUB runs first; all else is read from the disk's second partition. */
-export const EARLY_SCRIPT = `serial --unit=0 --speed=115200
+/** What GRUB runs first; all else is read from a partition of the disk. */
+export const earlyScript = (partition: number): string => `serial --unit=0 --speed=115200
 terminal_output serial
 terminal_input serial
-normal (hd0,gpt2)/boot/grub.cfg
+normal (hd0,gpt${partition})/boot/grub.cfg
 `;
 
-/** Has GRUB list the roots and reckon the sums of all files, and start Linux. `told`: by partition, as `toldBy` gives it. */
-export function grubScript(told: Readonly<Record<number, readonly string[]>>, append: string): string {
-  const lines = Object.entries(told).flatMap(([partition, all]) => [
-    `ls -l (hd0,gpt${partition})/`,
+/** Has GRUB list the roots and reckon the sums of all files, and start Linux from `partition`. `told`: by partition, as `toldBy` gives it. */
+export function grubScript(partition: number, told: Readonly<Record<number, readonly string[]>>, append: string): string {
+  const lines = Object.entries(told).flatMap(([number, all]) => [
+    `ls -l (hd0,gpt${number})/`,
     ...all
       .filter((line) => line.startsWith("file "))
-      .flatMap((line) => [`echo "grub ${partition}:"`, `sha256sum ${grubWord(`(hd0,gpt${partition})${line.slice(5 + 64 + 3)}`)}`]),
+      .flatMap((line) => [`echo "grub ${number}:"`, `sha256sum ${grubWord(`(hd0,gpt${number})${line.slice(5 + 64 + 3)}`)}`]),
   ]);
   return [
     ...lines,
-    `linux (hd0,gpt2)/boot/vmlinuz console=ttyS0 quiet loglevel=1 panic=-1 ${append}`,
-    "initrd (hd0,gpt2)/boot/initrd",
+    `linux (hd0,gpt${partition})/boot/vmlinuz console=ttyS0 quiet loglevel=1 panic=-1 ${append}`,
+    `initrd (hd0,gpt${partition})/boot/initrd`,
     "boot",
     "",
   ].join("\n");

@@ -11,7 +11,7 @@ import { openFat } from "../../src/disk/fat/volume.ts";
 import {
   ageVolume,
   bootDisk,
-  EARLY_SCRIPT,
+  earlyScript,
   fillForGuest,
   foreignComplaints,
   GRUB_MODULES,
@@ -41,7 +41,7 @@ test("GRUB starts from our disk, reads our exFAT and FAT, and loads from exFAT a
   const told: Record<number, readonly string[]> = {};
   {
     await using disk = await makeDisk(path, PARTITIONS);
-    await installBiosGrub(disk, 1, EARLY_SCRIPT, GRUB_MODULES);
+    await installBiosGrub(disk, 1, earlyScript(2), GRUB_MODULES);
     await makeExfat(disk.partition(2), { serial: 2, label: "OURS", clusterBytes: 4096 }, quietJob);
     await makeFat(disk.partition(3), { serial: 3, label: "OURS TOO", bits: 32, clusterBytes: 512 }, quietJob);
     await using exfat = await openExfat(disk.partition(2), {}, quietJob);
@@ -55,11 +55,11 @@ test("GRUB starts from our disk, reads our exFAT and FAT, and loads from exFAT a
     await exfat.makeDirectory("/boot", 0);
     await putFile(exfat, "/boot/vmlinuz", kernel);
     await putFile(exfat, "/boot/initrd", initrd);
-    const script = grubScript({ 2: told[2], 3: told[3] }, "guest.mounts=2:exfat,3:vfat guest.change");
+    const script = grubScript(2, { 2: told[2], 3: told[3] }, "guest.mounts=2:exfat,3:vfat guest.change");
     await putFile(exfat, "/boot/grub.cfg", Buffer.from(script));
     told[2] = await toldBy(exfat);
   }
-  const { session, serial } = await bootDisk(path, place.logs);
+  const { session, serial } = await bootDisk({ path, logs: place.logs });
   expect(session.result, serial).toBe("success");
   expect(serial).not.toContain("guest: FAILED");
   for (const partition of [2, 3]) {
