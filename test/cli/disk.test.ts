@@ -244,7 +244,9 @@ describe("cp, ls, cat and rm", () => {
     [["mkgpt", "HERE/none/new.img", "--size", "8M"], /no such file|ENOENT/],
     [["lss", "STICK"], /unknown command 'lss'.*ls/s],
   ])("%j is wrong usage: status 2", async (words, message) => {
-    const places = words.map((word) => word.replace("STICK", at("stick.img")).replace("IN", at("in")).replace("HERE", folder));
+    // In one pass: the folder's own random name may hold one of the three words.
+    const stands: Record<string, string> = { STICK: at("stick.img"), IN: at("in"), HERE: folder };
+    const places = words.map((word) => word.replace(/STICK|IN|HERE/, (name) => stands[name] ?? name));
     const { status, stderr } = await disk(...places);
     expect([status, stderr]).toEqual([2, expect.stringMatching(message)]);
     expect(existsSync(at("new.img"))).toBe(false);
