@@ -36,7 +36,8 @@ export interface Disk {
 
 export interface DirectKernel {
   readonly path: string;
-  readonly initrd?: string;
+  /** In the order in which the kernel unpacks them. */
+  readonly initrds?: readonly string[];
   readonly append: string;
 }
 
@@ -119,7 +120,7 @@ export function planParts(parts: MachineParts, host: HostToBootOn): MachinePlan 
         ? null
         : {
             path: parts.kernel.path,
-            initrd: parts.kernel.initrd ?? null,
+            initrds: parts.kernel.initrds ?? [],
             append: parts.kernel.append,
             because: "a kernel was given: no boot loader is asked",
           },
@@ -164,8 +165,8 @@ function checkDisks({ disks, kernel }: MachineParts): void {
   }
 }
 
-function checkKernel({ path, initrd, append }: DirectKernel): void {
-  for (const text of [path, initrd ?? "", append]) qemuOptionValue(text);
+export function checkKernel({ path, initrds = [], append }: DirectKernel): void {
+  for (const text of [path, ...initrds, append]) qemuOptionValue(text);
   const bytes = Buffer.byteLength(append);
   if (bytes <= APPEND_BYTES_MAX) return;
   throw refused(`a kernel command line of at most ${APPEND_BYTES_MAX} bytes`, `${bytes}`, "The kernel would cut it without a word.");

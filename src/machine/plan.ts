@@ -43,6 +43,14 @@ export function variableStoreTemplate({ firmware }: Pick<MachinePlan, "firmware"
   return firmware.mapping.mode === "combined" ? firmware.mapping.executable : firmware.mapping.nvramTemplate;
 }
 
+/** A kernel that QEMU loads. All paths are absolute. */
+export interface KernelPlan extends Choice {
+  readonly path: string;
+  /** In the order in which the kernel unpacks them. Several are joined into one private file, each padded to 4 bytes. */
+  readonly initrds: readonly string[];
+  readonly append: string;
+}
+
 export interface MachinePlan {
   readonly qemu: string;
   readonly machine: Choice & {
@@ -57,12 +65,12 @@ export interface MachinePlan {
   readonly processor: Choice & { readonly model: string; readonly count: number };
   readonly memoryMb: number;
   readonly firmware: Choice & ({ readonly interface: "bios" } | ({ readonly interface: "uefi" } & FirmwareFiles));
-  /** What the firmware boots; null where a kernel is started directly. */
+  /** What the firmware boots, or what stands beside a kernel that is started directly; null where there is only such a kernel. */
   readonly image: DrivePlan | null;
   /** Disks beside the image. */
   readonly drives: readonly DrivePlan[];
-  /** Started by QEMU itself, in the place of a boot loader. */
-  readonly kernel: (Choice & { readonly path: string; readonly initrd: string | null; readonly append: string }) | null;
+  /** Started by QEMU itself, in the place of a boot loader, also where an image is attached. */
+  readonly kernel: KernelPlan | null;
   readonly screen: Choice & { readonly vga: Vga };
   readonly network: Choice & { readonly mode: NetworkMode; readonly card: NetworkCard; readonly ipv6: boolean };
   /** `stop`: the first reset ends the boot as a shutdown would (QEMU's -no-reboot). */

@@ -9,6 +9,8 @@ export interface BootPlaces {
   readonly firmwareLog: string;
   /** At most 107 bytes: `sockaddr_un` holds no more. */
   readonly monitorSocket: string;
+  /** Where the recorder joins the kernel's initrds, if there are several. */
+  readonly joinedInitrds: string;
 }
 
 /** Names by which the recorder speaks of devices to QMP. */
@@ -23,7 +25,7 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
     ...machineArguments(plan),
     ...firmwareArguments(plan, places),
     ...driveArguments(plan),
-    ...kernelArguments(plan),
+    ...kernelArguments(plan, places),
     ...deviceArguments(plan),
     ...monitorArguments(places),
     // A guest that breaks out of its devices finds no new privileges, no processes and no old system calls.
@@ -118,9 +120,10 @@ function placeOf(attach: DrivePlan["attach"], place: number, machine: MachinePla
 }
 
 /** Whole words, not lists of options: a comma in them is a comma. */
-function kernelArguments({ kernel }: MachinePlan): readonly string[] {
+function kernelArguments({ kernel }: MachinePlan, { joinedInitrds }: BootPlaces): readonly string[] {
   if (kernel === null) return [];
-  const initrd = kernel.initrd === null ? [] : ["-initrd", kernel.initrd];
+  const [first] = kernel.initrds;
+  const initrd = first === undefined ? [] : ["-initrd", kernel.initrds.length === 1 ? first : joinedInitrds];
   return ["-kernel", kernel.path, ...initrd, ...(kernel.append === "" ? [] : ["-append", kernel.append])];
 }
 

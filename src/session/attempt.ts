@@ -17,6 +17,7 @@ import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
 import { encodeJson, type SessionDirectory } from "./directory.ts";
 import { type Guest, startGuest } from "./guest.ts";
 import { saveGuestPages } from "./guest-pages.ts";
+import { joinInitrds } from "./join-initrds.ts";
 import { placeMonitorSocket } from "./monitor-socket.ts";
 import type { Recording } from "./recording.ts";
 import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
@@ -141,8 +142,10 @@ async function prepareFiles(
     variables: join(scratch, "variables.fd"),
     firmwareLog: directory.file(SESSION_FILES.firmwareLog),
     monitorSocket: await placeMonitorSocket(directory.path, scratch),
+    joinedInitrds: join(scratch, "initrd.img"),
   };
   await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson({ ...plan, monitor_socket: places.monitorSocket })));
+  if (plan.kernel !== null && plan.kernel.initrds.length > 1) await joinInitrds(plan.kernel.initrds, places.joinedInitrds);
   const template = variableStoreTemplate(plan);
   if (template !== undefined) {
     await copyFile(template.filename, places.variables);

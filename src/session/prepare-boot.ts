@@ -76,7 +76,7 @@ export async function prepareParts(
   qemu: string = QEMU,
 ): Promise<PreparedMachine> {
   const { kernel } = parts;
-  for (const path of kernel === undefined ? [] : [kernel.path, ...(kernel.initrd === undefined ? [] : [kernel.initrd])]) {
+  for (const path of kernel === undefined ? [] : [kernel.path, ...(kernel.initrds ?? [])]) {
     await checkReadable(path, false);
   }
   const disks: Disk[] = [];

@@ -13,7 +13,7 @@ import { HiperisoError } from "../../src/contract/error.ts";
 import { quietJob } from "../../src/contract/job.ts";
 import { planParts } from "../../src/machine/plan-parts.ts";
 import { qemuArguments } from "../../src/machine/qemu-arguments.ts";
-import { host } from "../machine/requests.ts";
+import { host, PLACES } from "../machine/requests.ts";
 import { makeSmallTree } from "./small-tree.ts";
 
 let folder: string;
@@ -49,7 +49,7 @@ function refusal(act: () => unknown): HiperisoError {
 describe("the machine", () => {
   const words = (plan: BootstrapPlan, outputs: readonly PreparedOutput[], wish: Partial<BootWish> = {}) => {
     const parts = planBoot("/t/a,b", { plan, outputs }, { ...asPrepared, ...wish });
-    return qemuArguments(planParts(parts, host()), { variables: "/v", firmwareLog: "/f", monitorSocket: "/m" });
+    return qemuArguments(planParts(parts, host()), PLACES);
   };
   const value = (args: readonly string[], flag: string) => args[args.indexOf(flag) + 1];
 

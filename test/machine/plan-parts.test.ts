@@ -4,9 +4,7 @@ import { HiperisoError } from "../../src/contract/error.ts";
 import type { Bus } from "../../src/machine/plan.ts";
 import { type Disk, type MachineParts, planParts, standardParts } from "../../src/machine/plan-parts.ts";
 import { qemuArguments } from "../../src/machine/qemu-arguments.ts";
-import { host, OVMF } from "./requests.ts";
-
-const PLACES = { variables: "/tmp/s/variables.fd", firmwareLog: "/logs/s/firmware.log", monitorSocket: "/logs/s/monitor.sock" };
+import { host, OVMF, PLACES } from "./requests.ts";
 
 const parts = (changes: Partial<MachineParts>): MachineParts => ({ ...standardParts, ...changes });
 const disks = (...buses: readonly Bus[]): readonly Disk[] =>
@@ -82,7 +80,7 @@ describe("disks", () => {
 });
 
 describe("a kernel", () => {
-  const kernel = { path: "/k/vm,linuz", initrd: "/k/init,rd", append: "console=ttyS0 a=b,c" };
+  const kernel = { path: "/k/vm,linuz", initrds: ["/k/init,rd"], append: "console=ttyS0 a=b,c" };
 
   test("is started directly; no disk is booted then", () => {
     const args = argumentsOf({ kernel, disks: disks("virtio") });
@@ -91,6 +89,12 @@ describe("a kernel", () => {
     expect(args.join(" ")).not.toContain("bootindex");
     expect(args).toContain("virtio-blk-pci,drive=disk0");
     expect(planParts(parts({ kernel }), host()).image).toBeNull();
+  });
+
+  test("of several initrds QEMU is given the file that the recorder joins them in", () => {
+    const args = argumentsOf({ kernel: { ...kernel, initrds: ["/k/ucode", "/k/init,rd"] } });
+    expect(args[args.indexOf("-initrd") + 1]).toBe(PLACES.joinedInitrds);
+    expect(planParts(parts({ kernel: { ...kernel, initrds: ["/a", "/b"] } }), host()).kernel?.initrds).toEqual(["/a", "/b"]);
   });
 
   test("without initrd and command line has neither argument", () => {
@@ -165,8 +169,8 @@ test("no path and no command line adds an argument or an option", () => {
       const given = (name: string) => argumentsOf({ disks: [{ path: name, bus, writable: true }] });
       const [args, plain] = [given(path), given("/x")];
       expect(args.map(key)).toEqual(plain.map(key));
-      const withKernel = argumentsOf({ kernel: { path, initrd: path, append: texts.join(" ") } });
-      expect(withKernel.length).toBe(argumentsOf({ kernel: { path: "/x", initrd: "/x", append: "x" } }).length);
+      const withKernel = argumentsOf({ kernel: { path, initrds: [path], append: texts.join(" ") } });
+      expect(withKernel.length).toBe(argumentsOf({ kernel: { path: "/x", initrds: ["/x"], append: "x" } }).length);
       expect(withKernel.filter((word) => word === path).length).toBeGreaterThanOrEqual(2);
     }),
   );

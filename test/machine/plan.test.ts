@@ -10,7 +10,7 @@ import {
   variableStoreTemplate,
 } from "../../src/machine/plan.ts";
 import { qemuArguments } from "../../src/machine/qemu-arguments.ts";
-import { host, image, OVMF, request } from "./requests.ts";
+import { host, image, OVMF, PLACES, request } from "./requests.ts";
 
 function refusal(asked: BootRequest, of: ImageToBoot, on: HostToBootOn = host()): HiperisoError {
   try {
@@ -157,11 +157,10 @@ describe("writing to the image", () => {
 });
 
 test("firmware behind SMM gets a machine with SMM and protected flash; any other does not", () => {
-  const places = { variables: "/s/v", firmwareLog: "/s/f", monitorSocket: "/s/m" };
   const secure = planMachine(request(), image("uc"), host({ uefi: { files: { ...OVMF, requiresSmm: true } } }));
   expect(secure.machine).toMatchObject({ smm: true, because: expect.stringContaining("SMM") });
-  expect(qemuArguments(secure, places)).toEqual(expect.arrayContaining(["q35,smm=on", "driver=cfi.pflash01,property=secure,value=on"]));
-  const open = qemuArguments(planMachine(request(), image("uc"), host()), places);
+  expect(qemuArguments(secure, PLACES)).toEqual(expect.arrayContaining(["q35,smm=on", "driver=cfi.pflash01,property=secure,value=on"]));
+  const open = qemuArguments(planMachine(request(), image("uc"), host()), PLACES);
   expect(open).toContain("q35,smm=off");
   expect(open.join(" ")).not.toContain("secure");
   const bios = planMachine(

@@ -3,9 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { FirmwareMapping } from "../../src/host/firmware.ts";
 import { type BootRequest, type ImageToBoot, planMachine } from "../../src/machine/plan.ts";
 import { qemuArguments } from "../../src/machine/qemu-arguments.ts";
-import { host, image, OVMF, request } from "./requests.ts";
-
-const PLACES = { variables: "/tmp/s/variables.fd", firmwareLog: "/logs/s/firmware.log", monitorSocket: "/logs/s/monitor.sock" };
+import { host, image, OVMF, PLACES, request } from "./requests.ts";
 
 function argumentsOf(asked: BootRequest, shown: ImageToBoot, mapping: FirmwareMapping = OVMF.mapping): readonly string[] {
   return qemuArguments(planMachine(asked, shown, host({ uefi: { files: { ...OVMF, mapping } } })), PLACES);
@@ -144,7 +142,7 @@ test("any path comes back out of its option whole, and adds neither an option no
       const path = `/${text}`;
       const asked = request({ attach });
       const plan = planMachine(asked, image("uc uu", { path }), host());
-      const args = qemuArguments(plan, { variables: path, firmwareLog: path, monitorSocket: path });
+      const args = qemuArguments(plan, { variables: path, firmwareLog: path, monitorSocket: path, joinedInitrds: path });
       const plain = argumentsOf(asked, image("uc uu"));
       expect(args.length).toBe(plain.length);
       args.forEach((argument, index) => {

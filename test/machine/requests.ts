@@ -1,6 +1,14 @@
 /** Requests, images and hosts for tests of the plan: all that a test does not speak of is ordinary. */
 import { type Settings, standardSettings } from "../../src/contract/parameters.ts";
 import type { BootRequest, FirmwareFiles, HostToBootOn, ImageToBoot, Way } from "../../src/machine/plan.ts";
+import type { BootPlaces } from "../../src/machine/qemu-arguments.ts";
+
+export const PLACES: BootPlaces = {
+  variables: "/tmp/s/variables.fd",
+  firmwareLog: "/logs/s/firmware.log",
+  monitorSocket: "/logs/s/monitor.sock",
+  joinedInitrds: "/tmp/s/initrd.img",
+};
 
 export const OVMF: FirmwareFiles = {
   mapping: {

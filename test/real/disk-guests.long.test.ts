@@ -101,9 +101,9 @@ test("volumes of mkfs.exfat and mkfs.fat in a table of sgdisk: we, Linux and we 
     await disk.partition(index + 1).write(0n, readFileSync(part));
   }
   const files = await guestFiles();
-  const kernel = { path: join(place.root, "vmlinuz"), initrd: join(place.root, "initrd") };
+  const kernel = { path: join(place.root, "vmlinuz"), initrds: [join(place.root, "initrd")] };
   writeFileSync(kernel.path, files.kernel);
-  writeFileSync(kernel.initrd, files.initrd);
+  writeFileSync(join(place.root, "initrd"), files.initrd);
   const append = "console=ttyS0 quiet loglevel=1 panic=-1 guest.mounts=1:exfat,2:vfat";
   const told: Record<number, readonly string[]> = {};
   {

@@ -66,7 +66,7 @@ export async function bootPayloadGuest(
       parts: {
         ...standardParts,
         memoryMb: 512,
-        kernel: { path: kernel, initrd, append: `console=ttyS0 panic=-1 guest.disks=${disks.length} ${append}`.trim() },
+        kernel: { path: kernel, initrds: [initrd], append: `console=ttyS0 panic=-1 guest.disks=${disks.length} ${append}`.trim() },
         disks: disks.map((path) => ({ path, bus, writable: false })),
         stopOnReset: true,
       },
