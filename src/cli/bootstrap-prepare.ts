@@ -4,7 +4,7 @@ import { Command } from "@commander-js/extra-typings";
 import { type Checkout, readCheckout } from "../bootstrap/checkout.ts";
 import { compareBootstraps, type Difference } from "../bootstrap/compare.ts";
 import { inspectDistfiles } from "../bootstrap/distfiles.ts";
-import { FETCH_DEFAULTS, fetchDistfiles, missingDistfiles } from "../bootstrap/download.ts";
+import { fetchDistfiles, missingDistfiles } from "../bootstrap/download.ts";
 import { serveFolder } from "../bootstrap/file-mirror.ts";
 import { parseMirror } from "../bootstrap/mirror-list.ts";
 import type { BootstrapOptions } from "../bootstrap/options.ts";
@@ -16,10 +16,10 @@ import { EXIT, HiperisoError } from "../contract/error.ts";
 import { shellCommand } from "../formats/escape-shell.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import type { SrcfsLoss } from "../formats/srcfs.ts";
-import { proxyChoice } from "../host/proxy.ts";
 import { askedOf, bootstrapCommand } from "./bootstrap-options.ts";
 import type { Cli } from "./cli.ts";
-import { examplesText, programVersion } from "./program.ts";
+import { fetchOptions } from "./fetch-options.ts";
+import { examplesText } from "./program.ts";
 
 export function prepareCommand(cli: Cli) {
   return bootstrapCommand("prepare")
@@ -100,11 +100,7 @@ async function bringSources(
   const wanted = [...plan.early, ...plan.late];
   if (wanted.length === 0) return;
   if (fetch) {
-    const { jobs, perHost, bytesMax, patience } = FETCH_DEFAULTS;
-    const mirrors = plan.options.mirrors.map(parseMirror);
-    const userAgent = `hiperiso/${programVersion()} (like curl/7.88.1)`;
-    const random = shuffle ? Math.random : undefined;
-    const options = { mirrors, random, jobs, perHost, bytesMax, patience, proxy: proxyChoice(cli.env), userAgent };
+    const options = fetchOptions({ mirrors: plan.options.mirrors, shuffle }, cli);
     const missing = missingDistfiles(await fetchDistfiles(folder, wanted, options, cli.job));
     if (missing !== undefined) throw missing;
     return;

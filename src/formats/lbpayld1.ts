@@ -21,10 +21,12 @@ export const PAYLOAD_MAGIC = "LBPAYLD1";
 /** Fiwix counts disks in KiB, rounded down: what stands behind the last whole KiB cannot be read there. */
 export const PAYLOAD_PAD_BYTES = 1024;
 /**
- * An importer writes a file as `NAME.part` before it renames it, and most file systems take names of 255 bytes (NAME_MAX of Linux):
+ * Whoever extracts may write a file as `NAME.part` before it is renamed, and most file systems take names of 255 bytes (NAME_MAX of Linux):
  * more than this is neither written nor extracted.
  */
 export const PAYLOAD_NAME_BYTES_MAX = 250;
+/** Under this name our importer writes each file before it is renamed (`guest/payload-import/`): an entry of that name could not be told from a broken run. */
+export const PAYLOAD_IMPORT_TEMPORARY = ".payload-import.part";
 /** A longer name is damage: no file system has it, and a reader would take up to 4 GiB for a name. */
 const NAME_BYTES_READ_MAX = 1024;
 const U32_MAX = 0xffff_ffffn;
@@ -164,6 +166,7 @@ export function payloadNameProblem(name: Uint8Array): string | undefined {
   if (name.length === 0) return "an empty name";
   if (name.length > PAYLOAD_NAME_BYTES_MAX) return `a name of ${name.length} bytes`;
   if (name.every((byte) => byte === DOT) && name.length <= 2) return "a name that means a folder";
+  if (Buffer.from(name).equals(Buffer.from(PAYLOAD_IMPORT_TEMPORARY))) return "the name that the importer writes its files under";
   for (const byte of name) {
     if (byte === SLASH || byte === BACKSLASH) return `a name with "${String.fromCharCode(byte)}"`;
     if (byte < 0x20 || byte === 0x7f) return `a name with the control character ${hex(byte)}`;

@@ -336,6 +336,7 @@ describe("a name", () => {
     ["", "an empty name"],
     [".", "a name that means a folder"],
     ["..", "a name that means a folder"],
+    [".payload-import.part", "the name that the importer writes its files under"],
     ["a/b", 'a name with "/"'],
     ["../x", 'a name with "/"'],
     ["a\\b", 'a name with "\\"'],
