@@ -381,10 +381,13 @@ describe("hostile bytes", () => {
         if (check.fatal === undefined) await readsOrRefuses(memoryStore(bytes));
         const repaired = await repairExfat(memoryStore(bytes), quietJob);
         if (repaired.fatal === undefined) {
-          expect(repaired.problems.filter(({ id }) => id !== "media-failure" && id !== "misplaced-entry")).toEqual([]);
+          // An entry of an unknown critical kind stays (8.2), with it the clusters that may be its own, and the flag.
+          const unknown = repaired.problems.some(({ id, mending }) => id === "misplaced-entry" && mending === undefined);
+          const left = ["media-failure", ...(unknown ? ["misplaced-entry", "leaked-clusters", "dirty"] : [])];
+          expect(repaired.problems.filter(({ id }) => !left.includes(id))).toEqual([]);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 60, examples: [[[[clusterAt(11), 0, 0]]]] },
     );
   });
 
