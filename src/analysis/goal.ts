@@ -7,6 +7,8 @@ export type Goal =
   | { readonly type: "stage"; readonly spec: string; readonly stage: PassedStage }
   | { readonly type: "text"; readonly spec: string; readonly text: string }
   | { readonly type: "pattern"; readonly spec: string; readonly pattern: RegExp }
+  /** All steps of the script that drives the guest: the recorder sees that, no line of the console shows it. */
+  | { readonly type: "script"; readonly spec: string }
   | { readonly type: "never"; readonly spec: string };
 
 export const STANDARD_GOAL = "login";
@@ -18,7 +20,7 @@ export const STANDARD_GOAL = "login";
 export function createGoal(spec: string): Goal {
   const bad = (expected: string, found: string, cause?: unknown) =>
     new HiperisoError({ what: "understand the goal of the boot", where: "--until", expected, found, kind: "usage", cause });
-  if (spec === "never") return { type: "never", spec };
+  if (spec === "never" || spec === "script") return { type: spec, spec };
   const stage = PASSED_STAGES.find((name) => name === spec);
   if (stage !== undefined) return { type: "stage", spec, stage };
   if (spec.startsWith("text:")) {

@@ -80,6 +80,16 @@ export const MACHINE_RULES: readonly MachineRule[] = [
     hint: "The first kernel of a bootstrap looks for no program before it calls it: the last command on the console, or on the screen, names one that is missing.",
   },
   {
+    id: "machine/script-failed",
+    reason: "script_failed",
+    kind: "script_failed",
+    severity: "fatal",
+    domain: "unknown",
+    follows: [...KERNEL_STOPS, "user_crash", "service_failed", "emergency_shell"],
+    explanation: "A step of the script that drove the guest failed.",
+    hint: "The script's steps stand above, with what the failed one waited for; serial.log and the screenshot show what was there instead.",
+  },
+  {
     id: "machine/hang",
     reason: "hang",
     kind: "hang",

@@ -49,6 +49,12 @@ export const SESSION_FILES = {
   reportPage: "report.html",
   /** The steps of the build that runs in the guest, in order, where one does. */
   buildSteps: "build-steps.json",
+  /** Where the guest's screen can be seen by VNC while it runs: `Display`. */
+  display: "display.json",
+  /** VNC's socket, in the session's directory or where the monitor's stands. */
+  vncSocket: "vnc.sock",
+  /** What a script did with the guest, step by step: `ScriptFile`. Replaced whole after each step. */
+  script: "steps.json",
 } as const;
 
 /** One level above the session directories. */
@@ -208,6 +214,8 @@ export const ENDING_REASONS = [
   "program_failed",
   /** A processor ran where there is no memory: it was sent to something that is not there. */
   "processor_lost",
+  /** A step of the script that drove the guest failed. */
+  "script_failed",
 ] as const;
 export type EndingReason = (typeof ENDING_REASONS)[number];
 
@@ -215,7 +223,7 @@ export const endingSchema = z.looseObject({
   reason: z.enum(ENDING_REASONS),
   /** One sentence for a person. Text from the guest in it is not escaped. */
   detail: text,
-  /** What `--until` asked for, as written: `login`, `kernel`, `text:…`, `pattern:…`, `never`. */
+  /** What `--until` asked for, as written: `login`, `kernel`, `text:…`, `pattern:…`, `never`; `script`: all steps of a script. */
   goal: text,
   goal_reached: z.boolean(),
   /** Milliseconds from QEMU's start (of the last attempt) to the end; null where QEMU never ran. */
@@ -236,6 +244,43 @@ export const endingSchema = z.looseObject({
   still: z.boolean(),
 });
 
+/** `stopped`: the boot was over before the step was. */
+export const STEP_RESULTS = ["passed", "failed", "stopped", "not_run"] as const;
+
+export const scriptStepSchema = z.looseObject({
+  /** From 1, included scripts counted in. */
+  number: z.int().min(1),
+  /** `expect`, `send`, `run`… */
+  step: text,
+  /** The step as a person would say it. Holds what the script says, which is not escaped. */
+  title: text,
+  /** `file:line:column` in the script. */
+  where: text,
+  result: z.enum(STEP_RESULTS),
+  /** Milliseconds from QEMU's start to the step's begin; null where it did not run. */
+  time_ms: count.nullable(),
+  duration_ms: count.nullable(),
+  /** The line of `serial.log` that the step ended at, from 1 at LF; null where it read none. */
+  line: z.int().min(1).nullable(),
+  /** What was found, or why it failed. Text from the guest in it is not escaped. */
+  detail: text,
+  /** Of a step that took a picture: the file's name. */
+  screenshot: text.optional(),
+  /** Of a command: its exit status, and what it printed (at most its last 16,384 characters). */
+  exit_status: z.int().optional(),
+  output: text.optional(),
+});
+
+/** `steps.json`. */
+export const scriptFileSchema = z.looseObject({
+  name: text,
+  /** `running` while the boot lasts. */
+  result: z.enum(["running", "passed", "failed", "stopped"]),
+  steps: z.array(scriptStepSchema),
+});
+
+export type ScriptStepFile = z.infer<typeof scriptStepSchema>;
+export type ScriptFile = z.infer<typeof scriptFileSchema>;
 export type SessionAnalysis = z.infer<typeof sessionAnalysisSchema>;
 export type SessionStarted = z.infer<typeof sessionStartedSchema>;
 export type SessionEnded = z.infer<typeof sessionEndedSchema>;

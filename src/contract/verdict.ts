@@ -67,5 +67,7 @@ export const FINDING_KINDS = [
   "reset_loop",
   /** Ours, behind the contract's: a step of a build failed. */
   "build_failed",
+  /** Ours: a script that drove the guest did not come to its end. */
+  "script_failed",
 ] as const;
 export type FindingKind = (typeof FINDING_KINDS)[number];

@@ -9,6 +9,8 @@ export interface Limits {
   readonly stillMs: number;
   /** As `stillMs`, where the processors sleep as well: who builds has no pause. Null: sleep says nothing, for an idle system does nothing else. */
   readonly idleMs: number | null;
+  /** For a step of a script that sets no limit of its own. */
+  readonly stepMs: number;
   /** After evidence that the goal will not be reached: silence on the console for this long ends the boot, so that the whole report is kept. */
   readonly settleMs: number;
   /** For the guest to end by itself behind its goal, with its disks written; 0: it is ended at the goal. */
@@ -22,6 +24,8 @@ export interface Limits {
 export interface AskedLimits {
   readonly timeLimitS: number | undefined;
   readonly hangLimitS: number | undefined;
+  /** What the steps of a script ask for in all: so much longer the boot may take. */
+  readonly scriptLimitS?: number;
 }
 
 /**
@@ -44,13 +48,17 @@ export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiti
   const scale = SCALE[accelerator];
   const standard = WAITINGS[waiting];
   return {
-    bootMs: asked.timeLimitS === undefined ? standard.bootMs * scale : asked.timeLimitS * 1000,
+    bootMs: asked.timeLimitS === undefined ? longest(standard.bootMs * scale, asked) : asked.timeLimitS * 1000,
     stillMs: asked.hangLimitS === undefined ? standard.stillMs * scale : asked.hangLimitS * 1000,
     // Who sleeps does so as long under emulation. What a person gives is the limit of both.
     idleMs: asked.hangLimitS === undefined ? standard.idleMs : standard.idleMs === null ? null : asked.hangLimitS * 1000,
+    stepMs: 2 * MINUTE_MS * scale,
     settleMs: 4_000 * scale,
     leaveMs: standard.leaveMs * scale,
     powerdownMs: 15_000 * scale,
     quitMs: 10_000,
   };
 }
+
+const TIMER_MS_MAX = 2 ** 31 - 1;
+const longest = (standardMs: number, { scriptLimitS = 0 }: AskedLimits): number => Math.min(standardMs + scriptLimitS * 1000, TIMER_MS_MAX);

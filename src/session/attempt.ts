@@ -15,13 +15,15 @@ import type { QmpEvent } from "../host/qmp.ts";
 import { type MachinePlan, variableStoreTemplate } from "../machine/plan.ts";
 import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
 import { encodeJson, type SessionDirectory } from "./directory.ts";
+import { GuestDriver } from "./drive.ts";
 import { type Guest, startGuest } from "./guest.ts";
 import { saveGuestPages } from "./guest-pages.ts";
 import { joinInitrds } from "./join-initrds.ts";
-import { placeMonitorSocket } from "./monitor-socket.ts";
+import { placeSocket } from "./monitor-socket.ts";
 import type { Recording } from "./recording.ts";
 import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
 import { SerialFollower } from "./serial-follower.ts";
+import { startTpm, tpmSocketPath } from "./tpm.ts";
 import { BootWatch, type Stop } from "./watch-boot.ts";
 
 const HEARTBEAT_MS = 5_000;
@@ -53,6 +55,7 @@ export async function runAttempt(
   const early: QmpEvent[] = [];
   const told = { qmp: (event: QmpEvent): void => void early.push(event) };
   const start = { ...guestStart(directory, scratch, plan, args, recording), onEvent: (event: QmpEvent) => told.qmp(event) };
+  await using _tpm = plan.tpm === null ? null : await startTpm(plan.tpm, scratch, start);
   let started: Guest;
   try {
     started = await startGuest(start);
@@ -72,6 +75,7 @@ export async function runAttempt(
       const events = console_.push(bytes, timeMs);
       for (const event of events) noteConsole(event, "serial");
       watch.noteConsole(events);
+      driver.noteSerial(bytes, events);
     },
   );
   const noteConsole = (event: ConsoleEvent, source: "serial" | "screen") => {
@@ -80,6 +84,7 @@ export async function runAttempt(
   };
   const onScreen = (events: readonly ConsoleEvent[]) => {
     for (const event of events) noteConsole(event, "screen");
+    driver.noteConsole(events);
   };
   const watch = new BootWatch({
     guest,
@@ -93,9 +98,20 @@ export async function runAttempt(
     signal: job.signal,
     onScreen,
   });
+  const driver = new GuestDriver({
+    guest,
+    elapsedMs,
+    stepMs: plan.limits.stepMs,
+    screenshot: (name) => saveScreenshot(guest.qmp, directory.path, `${SESSION_FILES.screenshotPrefix}${name}`),
+    keep: (file) => directory.writeJson(SESSION_FILES.script, file),
+    watch,
+  });
   const stopped = watch.untilStopped();
   stopped.catch(() => {}); // looked at below; until then nobody listens
-  told.qmp = (event) => watch.noteQmp(event);
+  told.qmp = (event) => {
+    watch.noteQmp(event);
+    driver.noteQmp(event);
+  };
   for (const event of early) watch.noteQmp(event);
 
   using _heart = every(HEARTBEAT_MS, () => {
@@ -104,8 +120,10 @@ export async function runAttempt(
   });
   using ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
   follower.start((error) => watch.fail(error));
+  const driven = driver.run(recording.drive, watch);
   guest.qmp.execute("cont").catch((error: unknown) => watch.fail(error));
-  const stop = await stopped;
+  const stop = await stopped.finally(() => driver.end());
+  await atMost(plan.limits.quitMs, driven); // it has its last words to keep
   const durationMs = Math.round(elapsedMs());
   if (stop.reason === "goal") await leave(guest, watch, plan.limits.leaveMs, job.signal);
   ticking[Symbol.dispose]();
@@ -141,7 +159,10 @@ async function prepareFiles(
   const places: BootPlaces = {
     variables: join(scratch, "variables.fd"),
     firmwareLog: directory.file(SESSION_FILES.firmwareLog),
-    monitorSocket: await placeMonitorSocket(directory.path, scratch),
+    monitorSocket: await placeSocket(SESSION_FILES.monitorSocket, directory.path, scratch),
+    vncSocket: await placeSocket(SESSION_FILES.vncSocket, directory.path, scratch),
+    tpmSocket: tpmSocketPath(scratch),
+    networkCapture: directory.file(SESSION_FILES.networkCapture),
     joinedInitrds: join(scratch, "initrd.img"),
   };
   await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson({ ...plan, monitor_socket: places.monitorSocket })));
@@ -224,6 +245,13 @@ async function powerDown(guest: Guest, watch: BootWatch, patienceMs: number, sig
   } finally {
     over.abort();
   }
+}
+
+/** Waits for `work`, but no longer than this. */
+async function atMost(limitMs: number, work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([work, delay(limitMs, undefined, { signal: over.signal }).catch(() => {})]);
+  over.abort();
 }
 
 /** What is known of an ending before QEMU's exit; the rest as for a guest that never ran. */

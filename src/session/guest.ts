@@ -33,7 +33,7 @@ export interface Guest extends AsyncDisposable {
   readonly pid: number;
   readonly ended: GuardedProcess["ended"];
   /** Types into the guest's serial console. */
-  type(text: string): Promise<void>;
+  type(text: string | Uint8Array): Promise<void>;
   /** `quit`, SIGTERM, SIGKILL, each when the one before has not helped within `patienceMs`; then reaped. */
   end(patienceMs: number): Promise<void>;
 }
@@ -111,7 +111,7 @@ function guestOf(process: GuardedProcess, input: Fifo, start: GuestStart): Guest
     qmp,
     pid: process.child.pid ?? 0,
     ended: process.ended,
-    type: async (text) => void (await input.handle.write(text)),
+    type: async (text) => void (await input.handle.write(Buffer.from(text))),
     end,
     [Symbol.asyncDispose]: async () => {
       monitor.destroy();

@@ -8,6 +8,7 @@ import type { Ending, Owner, SessionEnded, StatusStage } from "../contract/sessi
 import type { Clock } from "../host/clock.ts";
 import type { MachinePlan } from "../machine/plan.ts";
 import type { NewSession } from "./directory.ts";
+import type { Drive } from "./drive.ts";
 
 /** What a session tells while it lives. A session of a program has no machine, and so no plan. Text from the guest is as it came: whoever shows it makes it harmless. */
 export type SessionEvent =
@@ -30,6 +31,8 @@ export interface Recording {
   readonly rules: readonly Rule[];
   /** The steps of the build that runs in the guest, in order; empty for any other boot. */
   readonly steps: readonly ExpectedStep[];
+  /** A script that drives the guest; its end is the boot's. The goal is `script` then. */
+  readonly drive?: Drive;
   readonly session: Omit<NewSession, "owner" | "firstStage">;
   readonly host: SessionEnded["host"];
   readonly ownIdentity: Pick<Owner, "pid" | "pid_start_ticks" | "boot_id">;

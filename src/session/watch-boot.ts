@@ -56,6 +56,10 @@ export class BootWatch {
   #isDown = false;
   #over = false;
   #resets = 0;
+  /** Of the resets those that a script asked for. */
+  #meantResets = 0;
+  #isOffMeant = false;
+  #isFatalMeant = false;
   #lastMoveMs = 0;
   #fatal: Stop | undefined;
   /** When a processor was last seen at work, and where one ran where there is no memory, at the look before. */
@@ -73,6 +77,11 @@ export class BootWatch {
   /** `never`: nothing but the guest itself, a limit or the person ends the boot. */
   get #endless(): boolean {
     return this.#start.goal.type === "never";
+  }
+
+  /** A script waits by limits of its own, and knows why the guest is still: that ends nothing. */
+  get #mayStandStill(): boolean {
+    return this.#endless || this.#start.goal.type === "script";
   }
 
   get resets(): number {
@@ -111,6 +120,26 @@ export class BootWatch {
     if (!this.#over) this.#failure ??= setTimeout(() => this.#reject(error), QEMU_END_MS);
   }
 
+  /** To be told by a script that it is over. Where QEMU has ended or its monitor is lost, that is the reason and not what the script says of it. */
+  end(stop: Stop): void {
+    if (this.#failure === undefined) this.#stop(stop.reason, stop.detail);
+  }
+
+  /** The next reset is meant by whoever drives the guest. */
+  expectReset(): void {
+    this.#meantResets += 1;
+  }
+
+  /** So is the guest's powering itself off. */
+  expectOff(): void {
+    this.#isOffMeant = true;
+  }
+
+  /** Panics and the like end nothing: the script waits for them. */
+  expectFatal(): void {
+    this.#isFatalMeant = true;
+  }
+
   /** Resolves when the guest has shut itself down, also after the boot was over; at once where it has. */
   async untilShutDown(): Promise<void> {
     if (this.#isDown) return;
@@ -121,7 +150,8 @@ export class BootWatch {
 
   /** To be told of every QMP event. */
   noteQmp({ event, data }: QmpEvent): void {
-    if (event === "GUEST_PANICKED") this.#stop("guest_panic", "the guest said through pvpanic that its kernel panicked");
+    if (event === "GUEST_PANICKED" && !this.#isFatalMeant)
+      this.#stop("guest_panic", "the guest said through pvpanic that its kernel panicked");
     else if (event === "SHUTDOWN") this.#noteShutdown(String(data["reason"] ?? ""));
     else if (event === "RESET" && data["guest"] === true) this.#noteReset();
     else if (event === "STOP") void this.#noteStop();
@@ -141,6 +171,7 @@ export class BootWatch {
     this.#isDown = true;
     this.#onShutDown();
     this.#readOn();
+    if (reason === "guest-shutdown" && this.#isOffMeant) return;
     if (reason === "guest-shutdown") this.#stop("guest_shutdown", "the guest powered itself off");
     else if (reason === "guest-panic") this.#stop("guest_panic", "the guest panicked");
     // Only a machine that is not to start anew says so: elsewhere this is a RESET.
@@ -164,7 +195,7 @@ export class BootWatch {
     this.#resets++;
     if (this.#endless) return;
     if (this.#fatal !== undefined) this.#stop(this.#fatal.reason, `${this.#fatal.detail}; then the guest reset itself`);
-    else if (this.#resets > RESETS_MAX) this.#stop("reset_loop", `the guest reset itself ${this.#resets} times`);
+    else if (this.#resets - this.#meantResets > RESETS_MAX) this.#stop("reset_loop", `the guest reset itself ${this.#resets} times`);
   }
 
   #noteLastReset(): void {
@@ -180,7 +211,7 @@ export class BootWatch {
   }
 
   #noteFatal(event: Extract<ConsoleEvent, { type: "finding" }>): void {
-    if (this.#endless) return;
+    if (this.#endless || this.#isFatalMeant) return;
     const reason = event.kind === "panic" || event.kind === "init_died" ? "guest_panic" : "fatal_finding";
     this.#fatal ??= { reason, detail: event.text.trim() };
   }
@@ -212,9 +243,9 @@ export class BootWatch {
     if (silentMs >= LOOK_EVERY_MS && limits.idleMs !== null) await this.#lookAtProcessors();
     if (this.#over) return;
     const idleMs = Math.min(this.stillMs, elapsedMs() - this.#lastBusyMs);
-    if (!this.#endless && limits.idleMs !== null && idleMs >= limits.idleMs)
+    if (!this.#mayStandStill && limits.idleMs !== null && idleMs >= limits.idleMs)
       this.#stop("hang", `console, disk and screen have been still for ${Math.round(idleMs / 1000)} s, and the processors sleep`);
-    else if (this.#endless || this.stillMs < limits.stillMs) this.#lookAgain(baseline, Math.min(LOOK_EVERY_MS, limits.stillMs));
+    else if (this.#mayStandStill || this.stillMs < limits.stillMs) this.#lookAgain(baseline, Math.min(LOOK_EVERY_MS, limits.stillMs));
     else this.#stop("hang", `console, disk and screen have been still for ${Math.round(this.stillMs / 1000)} s`);
   }
 
@@ -223,7 +254,7 @@ export class BootWatch {
     const processors = await readProcessors(this.#start.guest.qmp);
     if (processors.some(({ halted }) => !halted)) this.#lastBusyMs = this.#start.elapsedMs();
     const stray = strayProcessor(processors, this.#start.memoryMb);
-    if (stray !== undefined && this.#strayAt !== undefined && !this.#endless) {
+    if (stray !== undefined && this.#strayAt !== undefined && !this.#mayStandStill) {
       const where = `0x${stray.address.toString(16)}`;
       this.#stop(
         "processor_lost",

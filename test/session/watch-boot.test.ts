@@ -12,7 +12,16 @@ import type { Guest } from "../../src/session/guest.ts";
 import { SerialFollower } from "../../src/session/serial-follower.ts";
 import { BootWatch, type Stop } from "../../src/session/watch-boot.ts";
 
-const LIMITS: Limits = { bootMs: 600_000, stillMs: 60_000, idleMs: null, settleMs: 4_000, leaveMs: 0, powerdownMs: 15_000, quitMs: 10_000 };
+const LIMITS: Limits = {
+  bootMs: 600_000,
+  stillMs: 60_000,
+  idleMs: null,
+  stepMs: 120_000,
+  settleMs: 4_000,
+  leaveMs: 0,
+  powerdownMs: 15_000,
+  quitMs: 10_000,
+};
 
 /** A guest as the test tells it to be: its monitor is a real one, with this behind it in the place of QEMU. */
 class Machine {
