@@ -30,8 +30,20 @@ import {
 import { type UpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
 import type { Extent } from "../../image/volume-tree.ts";
 import type { BlockStore } from "../block-store.ts";
-import { ContentWriter, type Run } from "../content-writer.ts";
+import type { Run } from "../content-writer.ts";
 import type { ByteRange, NewFile, Volume, VolumeEntry, VolumeSpace } from "../volume.ts";
+import {
+  DEPTH_MAX,
+  FREED_RUNS_MAX,
+  minimum,
+  partsOf,
+  readExtents,
+  spanOf,
+  Turns,
+  volumeUsage,
+  writeContent,
+  zeros,
+} from "../volume-work.ts";
 import { AllocationBitmap } from "./allocation.ts";
 import { brokenChain, type Directory, openDirectory, openRoot, readSlots, type SetPlace, scanDirectory, slotOffset } from "./directory.ts";
 import { Medium } from "./medium.ts";
@@ -53,13 +65,6 @@ export interface OpenExfatOptions {
   /** Nothing is written, not even the dirty flag. */
   readonly readOnly?: boolean;
 }
-
-/** Data is read and written in pieces of this size, one on its way while the next is made. */
-const PIECE_BYTES = 1 << 20;
-/** Clusters that are freed together. */
-const FREED_RUNS_MAX = 65_536;
-/** Folders within folders: a path longer than Windows, or anyone, can use. */
-const DEPTH_MAX = 4096;
 
 /**
  * Opens the volume that fills `store`. What is odd but bearable is told to `job.progress`: a main boot region that is damaged (the backup is used), the
@@ -116,8 +121,7 @@ class ExfatVolume implements Volume, Changing {
   #dirty = false;
   /** Clusters were freed since the last flush: a cut could still bring their old owner back. */
   #freed = false;
-  /** Changes run one after another. */
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #changed = false;
 
   constructor(medium: Medium, facts: RootFacts, readOnlyBecause: string | undefined, job: Job) {
@@ -176,30 +180,10 @@ class ExfatVolume implements Volume, Changing {
 
   async *read(path: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
     const { set } = await this.#file(path, "read a file");
-    const size = set.allocation.dataBytes;
-    const start = range === undefined ? 0n : minimum(range.offset, size);
-    const end = range === undefined ? size : minimum(start + range.lengthBytes, size);
-    if (start < 0n || end < start)
-      throw this.#usage("read a file", path, "a range that starts at 0 or later", `${range?.offset} and ${range?.lengthBytes} bytes`);
+    const { start, end } = spanOf(range, set.allocation.dataBytes, this.where, path);
     const written = minimum(end, set.validBytes);
-    let ahead: Promise<Uint8Array> | undefined;
-    for await (const { offset, bytes } of this.#pieces(set.allocation, path, start, written)) {
-      const next = this.#readPiece(offset, bytes);
-      next.catch(() => {}); // it is awaited below; until then nobody listens
-      if (ahead !== undefined) yield await ahead;
-      ahead = next;
-    }
-    if (ahead !== undefined) yield await ahead;
-    for (let at = start > written ? start : written; at < end; at += BigInt(PIECE_BYTES)) {
-      yield new Uint8Array(Number(minimum(end - at, BigInt(PIECE_BYTES)))); // never written: zeros (7.6.5)
-    }
-  }
-
-  async #readPiece(offset: bigint, bytes: number): Promise<Uint8Array> {
-    const piece = await this.medium.store.read(offset, bytes);
-    if (piece.length === bytes) return piece;
-    const where = `${this.where}@${offset + BigInt(piece.length)}`;
-    throw new HiperisoError({ what: "read a file", where, expected: `${bytes} bytes`, found: `the end after ${piece.length}` });
+    yield* readExtents(this.medium.store, this.#extentsOf(set.allocation, path, start, written));
+    yield* zeros(start < written ? end - written : end - start); // never written (7.6.5)
   }
 
   async *extents(path: string): AsyncGenerator<Extent> {
@@ -217,6 +201,7 @@ class ExfatVolume implements Volume, Changing {
 
   /** Bytes `start` to `end` of a file as they lie on the medium. */
   async *#extentsOf(allocation: Allocation, path: string, start: bigint, end: bigint): AsyncGenerator<Extent> {
+    if (start >= end) return;
     let position = 0n;
     for await (const { first, count } of eachRun(this.medium, allocation, path)) {
       const bytes = BigInt(count) * BigInt(this.medium.clusterBytes);
@@ -225,15 +210,6 @@ class ExfatVolume implements Volume, Changing {
       if (from < to) yield { offset: this.medium.offsetOf(first) + (from - position), bytes: to - from };
       position += bytes;
       if (position >= end) return;
-    }
-  }
-
-  async *#pieces(allocation: Allocation, path: string, start: bigint, end: bigint): AsyncGenerator<{ offset: bigint; bytes: number }> {
-    if (start >= end) return;
-    for await (const { offset, bytes } of this.#extentsOf(allocation, path, start, end)) {
-      for (let done = 0n; done < bytes; done += BigInt(PIECE_BYTES)) {
-        yield { offset: offset + done, bytes: Number(minimum(bytes - done, BigInt(PIECE_BYTES))) };
-      }
     }
   }
 
@@ -317,7 +293,7 @@ class ExfatVolume implements Volume, Changing {
   }
 
   #usage(what: string, path: string, expected: string, found: string): HiperisoError {
-    return new HiperisoError({ what, where: `${this.where}:${path}`, expected, found, kind: "usage" });
+    return volumeUsage(this.where, what, path, expected, found);
   }
 
   #damage(directory: Directory, slot: number, at: number, text: string): HiperisoError {
@@ -336,7 +312,7 @@ class ExfatVolume implements Volume, Changing {
 
   /** One change after another, the volume marked as dirty before the first. */
   async #change<T>(what: string, path: string, change: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(async () => {
+    return await this.#turns.take(async () => {
       if (this.readOnlyBecause !== undefined) throw this.#usage(what, path, "a volume that can be written", this.readOnlyBecause);
       if (this.medium.failed) throw this.#usage(what, path, "a volume whose last write succeeded", "one that failed: open it again");
       try {
@@ -346,8 +322,6 @@ class ExfatVolume implements Volume, Changing {
         throw error;
       }
     });
-    this.#queue = turn.catch(() => {});
-    return await turn;
   }
 
   /** Before the first write of a change: from here on a cut shows. */
@@ -398,7 +372,7 @@ class ExfatVolume implements Volume, Changing {
       const freed = old === undefined ? [] : await this.#runsOf(old.set.allocation, path);
       const runs = await this.allocate(this.medium.clustersOf(file.sizeBytes));
       await this.#begin();
-      await this.#writeContent(runs, content, file.sizeBytes, path, job);
+      await writeContent(this.medium, runs, { path, content, sizeBytes: file.sizeBytes }, job);
       const noFatChain = runs.length === 1;
       const allocation: Allocation =
         runs.length === 0 ? NO_ALLOCATION : { firstCluster: runs[0]!.first, dataBytes: file.sizeBytes, noFatChain };
@@ -424,33 +398,6 @@ class ExfatVolume implements Volume, Changing {
       if (error instanceof HiperisoError && error.kind === "usage" && !this.medium.failed) await this.#free(runs);
       throw error;
     }
-  }
-
-  async #writeContent(
-    runs: readonly Run[],
-    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-    sizeBytes: bigint,
-    path: string,
-    job: Job,
-  ): Promise<void> {
-    const step = job.progress.begin(`write ${path}`, sizeBytes);
-    const writer = new ContentWriter(this.medium, runs, sizeBytes);
-    let bytes = 0n;
-    const wrong = () =>
-      this.#usage("write a file", path, `${sizeBytes} bytes of content, as announced`, bytes > sizeBytes ? "more" : `${bytes}`);
-    try {
-      for await (const chunk of content) {
-        job.signal.throwIfAborted();
-        bytes += BigInt(chunk.length);
-        if (bytes > sizeBytes) throw wrong();
-        await writer.add(chunk);
-        step.advance(chunk.length);
-      }
-      if (bytes !== sizeBytes) throw wrong();
-    } finally {
-      await writer.end();
-    }
-    step.end();
   }
 
   async makeDirectory(path: string, modifiedMs: number): Promise<void> {
@@ -635,7 +582,7 @@ class ExfatVolume implements Volume, Changing {
   }
 
   async flush(): Promise<void> {
-    const turn = this.#queue.then(async () => {
+    await this.#turns.take(async () => {
       if (!this.#changed || this.medium.failed) return;
       await this.medium.flush();
       this.#freed = false;
@@ -644,8 +591,6 @@ class ExfatVolume implements Volume, Changing {
       this.#dirty = false;
       this.#changed = false;
     });
-    this.#queue = turn.catch(() => {});
-    await turn;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -660,10 +605,6 @@ interface Owned {
 
 const sameDirectory = (a: Directory, b: Directory): boolean =>
   a.path === "/" || b.path === "/" ? a.path === b.path : a.firstCluster === b.firstCluster;
-
-const minimum = (a: bigint, b: bigint): bigint => (a < b ? a : b);
-
-const partsOf = (path: string): string[] => path.split("/").filter((part) => part !== "");
 
 function entryOf({ name, attributes, allocation, modifiedMs }: FileSet): VolumeEntry {
   return {

@@ -21,8 +21,9 @@ import { type CodePage, decodeFatLabel, encodeFatLabel, fatLabelFault, longNameF
 import type { Extent } from "../../image/volume-tree.ts";
 import type { BlockStore } from "../block-store.ts";
 import { ClusterSet } from "../cluster-set.ts";
-import { ContentWriter, type Run } from "../content-writer.ts";
+import type { Run } from "../content-writer.ts";
 import type { ByteRange, NewFile, Volume, VolumeEntry, VolumeFormat, VolumeSpace } from "../volume.ts";
+import { DEPTH_MAX, FREED_RUNS_MAX, minimum, partsOf, readExtents, spanOf, Turns, volumeUsage, writeContent } from "../volume-work.ts";
 import {
   brokenChain,
   DIRECTORY_BYTES_MAX,
@@ -64,11 +65,6 @@ export interface OpenFatOptions {
   readonly codePage?: CodePage;
 }
 
-/** Data is read in pieces of this size, one on its way while the next is made. */
-const PIECE_BYTES = 1 << 20;
-/** Runs that wait to be freed. */
-const FREED_RUNS_MAX = 65_536;
-const DEPTH_MAX = 4096;
 export const FILE_BYTES_MAX = 0xffff_ffffn;
 
 /**
@@ -138,8 +134,7 @@ class FatVolume implements Volume, Changing {
   #changed = false;
   /** Clusters whose owner is gone but may still be on the medium: they are freed after a flush. */
   #waiting: Run[] = [];
-  /** Changes run one after another. */
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(medium: FatMedium, { codePage, label, labelSlot, dirty, readOnlyBecause, job }: VolumeFacts) {
     this.medium = medium;
@@ -205,28 +200,8 @@ class FatVolume implements Volume, Changing {
 
   async *read(path: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
     const { entry } = await this.#file(path, "read a file");
-    const size = BigInt(entry.sizeBytes);
-    const start = range === undefined ? 0n : minimum(range.offset, size);
-    const end = range === undefined ? size : minimum(start + range.lengthBytes, size);
-    if (start < 0n || end < start)
-      throw this.#usage("read a file", path, "a range that starts at 0 or later", `${range?.offset} and ${range?.lengthBytes} bytes`);
-    let ahead: Promise<Uint8Array> | undefined;
-    for await (const { offset, bytes } of this.#extentsOf(entry, path, start, end)) {
-      for (let done = 0n; done < bytes; done += BigInt(PIECE_BYTES)) {
-        const next = this.#readPiece(offset + done, Number(minimum(bytes - done, BigInt(PIECE_BYTES))));
-        next.catch(() => {}); // it is awaited below; until then nobody listens
-        if (ahead !== undefined) yield await ahead;
-        ahead = next;
-      }
-    }
-    if (ahead !== undefined) yield await ahead;
-  }
-
-  async #readPiece(offset: bigint, bytes: number): Promise<Uint8Array> {
-    const piece = await this.medium.store.read(offset, bytes);
-    if (piece.length === bytes) return piece;
-    const where = `${this.where}@${offset + BigInt(piece.length)}`;
-    throw new HiperisoError({ what: "read a file", where, expected: `${bytes} bytes`, found: `the end after ${piece.length}` });
+    const { start, end } = spanOf(range, BigInt(entry.sizeBytes), this.where, path);
+    yield* readExtents(this.medium.store, this.#extentsOf(entry, path, start, end));
   }
 
   async *extents(path: string): AsyncGenerator<Extent> {
@@ -331,7 +306,7 @@ class FatVolume implements Volume, Changing {
   }
 
   #usage(what: string, path: string, expected: string, found: string): HiperisoError {
-    return new HiperisoError({ what, where: `${this.where}:${path}`, expected, found, kind: "usage" });
+    return volumeUsage(this.where, what, path, expected, found);
   }
 
   #damage(directory: Directory, slot: number, text: string): HiperisoError {
@@ -344,7 +319,7 @@ class FatVolume implements Volume, Changing {
 
   /** One change after another. */
   async #change<T>(what: string, path: string, change: () => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(async () => {
+    return await this.#turns.take(async () => {
       if (this.readOnlyBecause !== undefined) throw this.#usage(what, path, "a volume that can be written", this.readOnlyBecause);
       if (this.medium.failed) throw this.#usage(what, path, "a volume whose last write succeeded", "one that failed: open it again");
       try {
@@ -354,8 +329,6 @@ class FatVolume implements Volume, Changing {
         throw error;
       }
     });
-    this.#queue = turn.catch(() => {});
-    return await turn;
   }
 
   /** Before the first write of a change: from here on a cut shows. */
@@ -424,7 +397,7 @@ class FatVolume implements Volume, Changing {
       const runs = await this.#findRoom(this.medium.clustersOf(file.sizeBytes));
       const shortName = old === undefined ? await chooseShortName(this, parent, name) : old.entry.name;
       await this.#begin();
-      await this.#writeContent(runs, content, file.sizeBytes, path, job);
+      await writeContent(this.medium, runs, { path, content, sizeBytes: file.sizeBytes }, job);
       if (runs.length > 0) {
         await this.medium.writeChain(runs);
         await this.#free.mark(runs, true);
@@ -450,33 +423,6 @@ class FatVolume implements Volume, Changing {
       if (error instanceof HiperisoError && error.kind === "usage" && !this.medium.failed) await this.#freeLater(runs);
       throw error;
     }
-  }
-
-  async #writeContent(
-    runs: readonly Run[],
-    content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-    sizeBytes: bigint,
-    path: string,
-    job: Job,
-  ): Promise<void> {
-    const step = job.progress.begin(`write ${path}`, sizeBytes);
-    const writer = new ContentWriter(this.medium, runs, sizeBytes);
-    let bytes = 0n;
-    const wrong = () =>
-      this.#usage("write a file", path, `${sizeBytes} bytes of content, as announced`, bytes > sizeBytes ? "more" : `${bytes}`);
-    try {
-      for await (const chunk of content) {
-        job.signal.throwIfAborted();
-        bytes += BigInt(chunk.length);
-        if (bytes > sizeBytes) throw wrong();
-        await writer.add(chunk);
-        step.advance(chunk.length);
-      }
-      if (bytes !== sizeBytes) throw wrong();
-    } finally {
-      await writer.end();
-    }
-    step.end();
   }
 
   async makeDirectory(path: string, modifiedMs: number): Promise<void> {
@@ -673,7 +619,7 @@ class FatVolume implements Volume, Changing {
   }
 
   async flush(): Promise<void> {
-    const turn = this.#queue.then(async () => {
+    await this.#turns.take(async () => {
       if (!this.#changed || this.medium.failed) return;
       await this.#freeWaiting();
       await this.#writeFsInfo(await this.#free.freeClusters());
@@ -686,8 +632,6 @@ class FatVolume implements Volume, Changing {
       this.#dirty = false;
       this.#changed = false;
     });
-    this.#queue = turn.catch(() => {});
-    await turn;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -709,7 +653,3 @@ function shortChain(
 }
 
 const sameDirectory = (a: Directory, b: Directory): boolean => a.firstCluster === b.firstCluster;
-
-const minimum = (a: bigint, b: bigint): bigint => (a < b ? a : b);
-
-const partsOf = (path: string): string[] => path.split("/").filter((part) => part !== "");
