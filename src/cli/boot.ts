@@ -10,6 +10,7 @@ import { prepareBoot } from "../session/prepare-boot.ts";
 import { type Recorded, recordBoot } from "../session/record.ts";
 import { bootFace } from "./boot-face.ts";
 import { addSettingFlags, settingsOf } from "./boot-flags.ts";
+import { addMachineFlags, extrasOf, impliedSettings, type MachineOptions, waysIn } from "./boot-machine.ts";
 import { settle } from "./boot-settings.ts";
 import type { Cli } from "./cli.ts";
 import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
@@ -42,9 +43,11 @@ export function command(cli: Cli): CommandUnknownOpts {
         .default("auto" as const),
     )
     .addOption(
-      new Option("--network <mode>", "always QEMU's user-mode network")
-        .choices(["none", "restricted", "user"] as const)
-        .default("none" as const),
+      new Option("--network <mode>", "always QEMU's user-mode network (default none; restricted where something needs one)").choices([
+        "none",
+        "restricted",
+        "user",
+      ] as const),
     )
     .option("--writable", "let the guest write to the image")
     .option(...RULES_OPTION)
@@ -56,6 +59,7 @@ export function command(cli: Cli): CommandUnknownOpts {
       () =>
         `${examplesText(EXAMPLES)}\nExit status: 0 the goal was reached, 1 it was not, 2 wrong usage or configuration, 3 hiperiso or a tool it needs failed.`,
     );
+  addMachineFlags(command);
   addSettingFlags(command);
   return command.action(async (image, options) => {
     const recorded = await boot(cli, image, options);
@@ -63,13 +67,13 @@ export function command(cli: Cli): CommandUnknownOpts {
   });
 }
 
-interface BootOptions {
+interface BootOptions extends MachineOptions {
   readonly until: string;
   readonly timeLimit?: number | undefined;
   readonly hangLimit?: number | undefined;
   readonly as?: "cd" | "usb" | undefined;
   readonly accel: "auto" | "kvm" | "tcg";
-  readonly network: "none" | "restricted" | "user";
+  readonly network?: "none" | "restricted" | "user" | undefined;
   readonly writable?: true | undefined;
   readonly config?: string | undefined;
   readonly rules?: string | undefined;
@@ -80,7 +84,7 @@ interface BootOptions {
 async function boot(cli: Cli, image: string, options: BootOptions): Promise<Recorded> {
   const { env, job } = cli;
   createGoal(options.until); // refused before the questions that take time
-  const said = settingsOf({ ...options });
+  const said = { ...impliedSettings(options), ...settingsOf({ ...options }) };
   const { settings, warnings: told, notes } = await settle(image, said, options.config, env);
   if (said.fallback === true && options.accel === "kvm") {
     throw new HiperisoError({
@@ -107,6 +111,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
     network: options.network,
     writable: options.writable === true,
     limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit },
+    extras: extrasOf(options, env),
   };
   const rules = await ownRulesFor(cli, options.rules);
   const prepared = await prepareBoot(image, request, env, systemClock, job);
@@ -119,6 +124,7 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   warnings.push(...prepared.plan.warnings);
   const face = bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
+  for (const line of waysIn(prepared.plan)) job.progress.say(printable(line));
   const wish = { prepared, subject: prepared.plan.image.path, settings, goal: options.until, rules, warnings: [...warnings, ...notes] };
   return await recordBoot(newRecording(wish, { env, clock: systemClock, job, onEvent: face }));
 }

@@ -8,7 +8,7 @@ const RETRY_MS = 15;
 const WAIT_MAX_MS = 60_000;
 
 /** A directory has a lock for each: who holds one may take another. */
-export type LockPurpose = "index" | "sweep";
+export type LockPurpose = "index" | "sweep" | "tpm";
 
 /**
  * Runs `use` while no other process of this computer holds the lock on `directory`.
@@ -30,6 +30,13 @@ export async function withDirectoryLock<T>(
   } finally {
     await release();
   }
+}
+
+/** As `withDirectoryLock`, for as long as a guest runs: undefined at once where another process holds it. */
+export async function tryHoldDirectory(directory: string, purpose: LockPurpose): Promise<AsyncDisposable | undefined> {
+  const { dev, ino } = await stat(directory, { bigint: true });
+  const release = await tryListen(`\0hiperiso-${purpose}-${dev}-${ino}`);
+  return release === undefined ? undefined : { [Symbol.asyncDispose]: release };
 }
 
 async function acquire(name: string, directory: string, signal: AbortSignal): Promise<() => Promise<void>> {

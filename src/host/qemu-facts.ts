@@ -88,7 +88,7 @@ const ANSWER_LIMIT_MS = 20_000;
 const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
 
 /** What the program prints on stdout. Its warnings (`module … not found`) do not matter, its exit status does. */
-function run(program: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
+export function run(program: string, args: readonly string[], input: string, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = {
       signal,

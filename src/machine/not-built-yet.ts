@@ -4,17 +4,12 @@ import type { SettingName, Settings } from "../contract/parameters.ts";
 /** Of each such setting the one value that is built. */
 export const ONLY_BUILT: ReadonlyMap<SettingName, Settings[SettingName]> = new Map<SettingName, Settings[SettingName]>([
   ["traceLevel", "none"],
-  ["display", "none"],
   ["bootMode", "normal"],
-  ["secureBoot", false],
-  ["tpm", false],
-  ["netDump", false],
   ["autoInstall", undefined],
   ["persistence", undefined],
   ["dud", undefined],
   ["injection", undefined],
   ["confReplace", undefined],
-  ["cpuFeatures", undefined],
 ]);
 
 /** What these settings ask for in vain: the value, by the setting's name. */

@@ -8,11 +8,15 @@ import type { Clock } from "../host/clock.ts";
 import { type FirmwareSearch, findFirmware } from "../host/firmware.ts";
 import { type HostFacts, hostFacts } from "../host/host-facts.ts";
 import { type KvmProbe, probeKvm } from "../host/kvm.ts";
+import { checkPortFree } from "../host/ports.ts";
 import { machineVersionOf, qemuFacts } from "../host/qemu-facts.ts";
+import { qemuProcessors } from "../host/qemu-processors.ts";
 import { findTool } from "../host/tools.ts";
 import { type Environment, runtimeFolder, xdgFolders } from "../host/xdg.ts";
 import type { ImageFacts } from "../image/image-facts.ts";
 import { openImageFacts } from "../image/probe.ts";
+import type { ExtrasWish } from "../machine/features/extras.ts";
+import { chooseMachine } from "../machine/features/machine-name.ts";
 import {
   type AcceleratorWish,
   type BootRequest,
@@ -54,8 +58,18 @@ export async function prepareBoot(
 ): Promise<PreparedBoot> {
   const path = resolve(imagePath);
   const image = await openImageFacts(path, job.signal);
-  const { accelerator, settings } = request;
-  const known = await askHost({ accelerator, fallback: settings.fallback, secureBoot: settings.secureBoot, qemu: QEMU }, env, clock, job);
+  const { accelerator, settings, extras } = request;
+  await checkExtras(extras);
+  const question: HostQuestion = {
+    accelerator,
+    fallback: settings.fallback,
+    secureBoot: settings.secureBoot,
+    qemu: QEMU,
+    machine: extras.machine,
+    tpm: settings.tpm || extras.tpmState !== undefined,
+    processorFeatures: settings.cpuFeatures !== undefined,
+  };
+  const known = await askHost(question, env, clock, job);
   const imageToBoot = imageToBootOf(image, path, (await stat(path)).isBlockDevice());
   return {
     plan: planMachine(request, imageToBoot, known.hostToBootOn),
@@ -82,9 +96,31 @@ export async function prepareParts(
   const disks: Disk[] = [];
   for (const disk of parts.disks) disks.push({ ...disk, blockDevice: await checkReadable(disk.path, disk.writable) });
   const { accelerator, fallback } = parts;
-  const { hostToBootOn, host, kvm, firmware } = await askHost({ accelerator, fallback, secureBoot: false, qemu }, env, clock, job);
+  const { hostToBootOn, host, kvm, firmware } = await askHost({ ...NOTHING_SPECIAL, accelerator, fallback, qemu }, env, clock, job);
   const plan = planParts({ ...parts, disks }, hostToBootOn);
   return { plan, emulated: planParts({ ...parts, disks, accelerator: "tcg" }, hostToBootOn), host, kvm, firmware };
+}
+
+/** What a person named for the guest's use, looked at before anything is made. */
+async function checkExtras({ forwards, shares, tpmState, vnc }: ExtrasWish): Promise<void> {
+  for (const { protocol, address, hostPort } of forwards) {
+    await checkPortFree({ protocol, address, port: hostPort }, "forward a port to the guest");
+  }
+  if (typeof vnc === "number") await checkPortFree({ protocol: "tcp", address: "127.0.0.1", port: vnc }, "show the guest by VNC");
+  for (const { path, writable } of shares) await checkFolder(path, writable, "share a folder with the guest");
+  if (tpmState !== undefined && (await stat(tpmState).catch(() => undefined)) !== undefined) {
+    await checkFolder(tpmState, true, "keep the TPM's state");
+  }
+}
+
+async function checkFolder(path: string, writable: boolean, what: string): Promise<void> {
+  try {
+    if (!(await stat(path)).isDirectory()) throw new Error("it is no folder");
+    await access(path, constants.R_OK | constants.X_OK | (writable ? constants.W_OK : 0));
+  } catch (error) {
+    const expected = `a folder that can be read${writable ? " and written" : ""}`;
+    throw new HiperisoError({ what, where: path, expected, found: reasonOf(error), kind: "usage", cause: error });
+  }
 }
 
 /** True for a block device. */
@@ -114,7 +150,13 @@ interface HostQuestion extends AcceleratorWish {
   readonly secureBoot: boolean;
   /** A name on PATH, or a path. */
   readonly qemu: string;
+  /** As asked for; undefined: q35. */
+  readonly machine: string | undefined;
+  readonly tpm: boolean;
+  readonly processorFeatures: boolean;
 }
+
+const NOTHING_SPECIAL = { secureBoot: false, machine: undefined, tpm: false, processorFeatures: false } as const;
 
 async function askHost(question: HostQuestion, env: Environment, clock: Clock, job: Job): Promise<HostKnown> {
   const qemu = question.qemu.includes("/") ? resolve(question.qemu) : await findTool(question.qemu, env);
@@ -122,11 +164,13 @@ async function askHost(question: HostQuestion, env: Environment, clock: Clock, j
   const folders = xdgFolders(env);
   const cacheDir = join(folders.cache, "hiperiso");
   const [facts, host] = await Promise.all([qemuFacts(qemu, { cacheDir, signal: job.signal }), hostFacts()]);
+  const machine = chooseMachine(question.machine ?? "q35", facts.machines);
+  const swtpm = question.tpm ? await findTool("swtpm", env) : undefined;
   const firmware = await findFirmware(
     {
       interface: "uefi",
       architecture: "x86_64",
-      machine: machineVersionOf(facts.machines, "q35"),
+      machine: machineVersionOf(facts.machines, machine.name),
       secureBoot: question.secureBoot,
       formats: ["raw", "qcow2"],
     },
@@ -135,12 +179,22 @@ async function askHost(question: HostQuestion, env: Environment, clock: Clock, j
   const kvm = await askForKvm(question, async () =>
     probeKvm({ qemu, cacheDir, runtimeDir: await runtimeFolder(env), signal: job.signal, clock }),
   );
+  const mayBeKvm = kvm.state === "available" || question.accelerator === "kvm";
+  const processor = question.processorFeatures ? await qemuProcessors(qemu, { kvm: mayBeKvm, signal: job.signal }) : undefined;
   const hostToBootOn: HostToBootOn = {
     qemu,
     totalRamMb: host.total_ram_mb,
     availableRamMb: host.available_ram_mb,
     kvm,
     uefi: uefiOf(firmware),
+    offer: {
+      machines: facts.machines,
+      devices: facts.devices,
+      displays: facts.displays,
+      desktop: Boolean(env["WAYLAND_DISPLAY"] || env["DISPLAY"]),
+      swtpm,
+      processor,
+    },
   };
   return { hostToBootOn, host, kvm, firmware };
 }
@@ -153,7 +207,8 @@ async function askForKvm({ accelerator, fallback }: AcceleratorWish, probe: () =
 
 function uefiOf({ chosen, because, hint }: FirmwareSearch): HostToBootOn["uefi"] {
   if (chosen === undefined) return { missing: because, hint };
-  return { files: { mapping: chosen.mapping, requiresSmm: chosen.requiresSmm, because } };
+  const { mapping, requiresSmm, secureBoot, enrolledKeys } = chosen;
+  return { files: { mapping, requiresSmm, secureBoot: secureBoot && enrolledKeys, because } };
 }
 
 /** What the machine plan needs of all that was found in an image. */

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { placeMonitorSocket } from "../../src/session/monitor-socket.ts";
+import { placeSocket } from "../../src/session/monitor-socket.ts";
 
 let root: string;
 beforeEach(async () => {
@@ -12,7 +12,7 @@ afterEach(() => rm(root, { recursive: true }));
 
 async function placeIn(directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
-  const place = await placeMonitorSocket(directory, "/scratch");
+  const place = await placeSocket("monitor.sock", directory, "/scratch");
   expect(await readdir(directory)).toEqual([]);
   return place;
 }
@@ -31,5 +31,5 @@ test("107 bytes are a socket's address, 108 are said from the working directory"
 });
 
 test("where no socket can be made, among the private files", async () => {
-  expect(await placeMonitorSocket("/proc/self", "/scratch")).toBe("/scratch/monitor.sock");
+  expect(await placeSocket("monitor.sock", "/proc/self", "/scratch")).toBe("/scratch/monitor.sock");
 });
