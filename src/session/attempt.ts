@@ -1,5 +1,5 @@
 /** One run of QEMU: start, watch, evidence, end. A session has one, or two where KVM could not run the guest. */
-import { chmod, copyFile, mkdtemp, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createGoal, type Goal } from "../analysis/goal.ts";
@@ -15,10 +15,12 @@ import type { QmpEvent } from "../host/qmp.ts";
 import { type MachinePlan, variableStoreTemplate } from "../machine/plan.ts";
 import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
 import { encodeJson, type SessionDirectory } from "./directory.ts";
+import { displayPlace } from "./display.ts";
 import { GuestDriver } from "./drive.ts";
 import { type Guest, startGuest } from "./guest.ts";
 import { saveGuestPages } from "./guest-pages.ts";
 import { joinInitrds } from "./join-initrds.ts";
+import { makeDisks } from "./make-disks.ts";
 import { placeSocket } from "./monitor-socket.ts";
 import type { Recording } from "./recording.ts";
 import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
@@ -46,7 +48,7 @@ export async function runAttempt(
     onEvent({ type: "status", stage });
   };
   await setStatus(plan.accelerator.use === "kvm" ? "kvm_ok" : "tcg_emulation");
-  const args = await prepareFiles(directory, scratch, plan, recording.mask);
+  const args = await prepareFiles(directory, scratch, plan, recording);
   await setStatus("launching_qemu");
   await directory.markPhase("qemu_start");
   const startedMs = clock.monotonicMs();
@@ -65,6 +67,7 @@ export async function runAttempt(
   }
   await using guest = started;
   await directory.writeJson(SESSION_FILES.qemuProcess, identityOf(guest.pid) ?? {});
+  await announceDisplay(directory, plan, guest, recording);
 
   using follower = new SerialFollower(
     directory.file(SESSION_FILES.serial),
@@ -135,6 +138,7 @@ export async function runAttempt(
   await guest.end(plan.limits.quitMs);
   follower.stop();
   const exit = await guest.ended;
+  await rm(directory.file(SESSION_FILES.vncSocket), { force: true }); // QEMU leaves it behind
   await directory.markPhase("qemu_exited");
   await setStatus("qemu_exited", exit.code);
   return {
@@ -149,13 +153,23 @@ export async function runAttempt(
   };
 }
 
+/** For whoever wants to look on: in the session, and said. */
+async function announceDisplay(directory: SessionDirectory, plan: MachinePlan, guest: Guest, { onEvent }: Recording): Promise<void> {
+  const place = await displayPlace(plan, guest.qmp, directory.path);
+  if (place === null) return;
+  await directory.writeJson(SESSION_FILES.display, place);
+  onEvent({ type: "display", place });
+}
+
 /** Everything but the guest itself: the plan as data, the private variable store, the files that QEMU appends to, and its command line. */
 async function prepareFiles(
   directory: SessionDirectory,
   scratch: string,
   plan: MachinePlan,
-  mask: (text: string) => string,
+  { mask, plan: first }: Pick<Recording, "mask" | "plan">,
 ): Promise<readonly string[]> {
+  const again = plan !== first; // KVM could not run it
+
   const places: BootPlaces = {
     variables: join(scratch, "variables.fd"),
     firmwareLog: directory.file(SESSION_FILES.firmwareLog),
@@ -163,9 +177,11 @@ async function prepareFiles(
     vncSocket: await placeSocket(SESSION_FILES.vncSocket, directory.path, scratch),
     tpmSocket: tpmSocketPath(scratch),
     networkCapture: directory.file(SESSION_FILES.networkCapture),
+    privateFolder: scratch,
     joinedInitrds: join(scratch, "initrd.img"),
   };
   await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson({ ...plan, monitor_socket: places.monitorSocket })));
+  await makeDisks(plan, { privateFolder: scratch, directory: directory.path, again });
   if (plan.kernel !== null && plan.kernel.initrds.length > 1) await joinInitrds(plan.kernel.initrds, places.joinedInitrds);
   const template = variableStoreTemplate(plan);
   if (template !== undefined) {

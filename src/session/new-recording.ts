@@ -11,6 +11,8 @@ import { collectHostInventory } from "../host/inventory.ts";
 import { maskIdentity } from "../host/mask.ts";
 import { ownIdentity } from "../host/process-identity.ts";
 import { type Environment, tildify } from "../host/xdg.ts";
+import { forwardText } from "../machine/features/forward.ts";
+import type { MachinePlan } from "../machine/plan.ts";
 import type { MachineParts } from "../machine/plan-parts.ts";
 import { type PreparedMachine, prepareParts } from "./prepare-boot.ts";
 import { type Recorded, recordBoot } from "./record.ts";
@@ -69,6 +71,7 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
         kvm_because: mask(kvm.because),
         firmware: plan.firmware.interface,
         accelerator: plan.accelerator.use,
+        ...specialsOf(plan, mask),
         warnings: warnings.map(mask),
         firmware_rejected: firmware.rejected.map(({ descriptor, reason }) => ({ descriptor: tildify(descriptor, env), reason })),
         host: hostOfSession,
@@ -86,6 +89,20 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
     clock,
     job,
     onEvent,
+  };
+}
+
+/** What is special about the machine, as far as it is: fields of `session.json`. */
+function specialsOf(plan: MachinePlan, mask: (text: string) => string): Readonly<Record<string, unknown>> {
+  const { firmware, tpm, display, network, shares, extraArguments } = plan;
+  return {
+    secure_boot: firmware.interface === "uefi" && firmware.secureBoot,
+    tpm: tpm !== null,
+    display: display.kind,
+    network: network.mode,
+    ...(network.forwards.length > 0 ? { forwards: network.forwards.map(forwardText) } : {}),
+    ...(shares.length > 0 ? { shares: shares.map(({ path, tag, writable }) => ({ tag, path: mask(path), writable })) } : {}),
+    ...(extraArguments.length > 0 ? { qemu_args: extraArguments.map(mask) } : {}),
   };
 }
 

@@ -119,8 +119,8 @@ async function saveHostInventory(directory: SessionDirectory, { hostInventory, j
 /** The evidence of a boot that is tried again stays, out of the way of the one that counts. */
 async function putAside(directory: SessionDirectory, name: string): Promise<void> {
   await mkdir(directory.file(name), { recursive: true });
-  const { serial, serialTimes, firmwareLog, qemuErrors, qemuCommandLine, plan, screenText, script } = SESSION_FILES;
-  for (const file of [serial, serialTimes, firmwareLog, qemuErrors, qemuCommandLine, plan, screenText, script]) {
+  const { serial, serialTimes, firmwareLog, qemuErrors, qemuCommandLine, plan, screenText, script, networkCapture } = SESSION_FILES;
+  for (const file of [serial, serialTimes, firmwareLog, qemuErrors, qemuCommandLine, plan, screenText, script, networkCapture]) {
     await rename(directory.file(file), join(directory.file(name), file)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });

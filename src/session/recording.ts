@@ -8,6 +8,7 @@ import type { Ending, Owner, SessionEnded, StatusStage } from "../contract/sessi
 import type { Clock } from "../host/clock.ts";
 import type { MachinePlan } from "../machine/plan.ts";
 import type { NewSession } from "./directory.ts";
+import type { DisplayPlace } from "./display.ts";
 import type { Drive } from "./drive.ts";
 
 /** What a session tells while it lives. A session of a program has no machine, and so no plan. Text from the guest is as it came: whoever shows it makes it harmless. */
@@ -18,6 +19,7 @@ export type SessionEvent =
   | { readonly type: "console"; readonly event: ConsoleEvent; readonly source: "serial" | "screen" }
   | { readonly type: "tick"; readonly elapsedMs: number; readonly lastLine: string }
   | { readonly type: "warning"; readonly text: string }
+  | { readonly type: "display"; readonly place: DisplayPlace }
   | { readonly type: "restart"; readonly because: string }
   | { readonly type: "ending"; readonly ending: Ending }
   | { readonly type: "verdict"; readonly session: SessionEnded; readonly report: SessionReport | undefined };
