@@ -43,6 +43,7 @@ import { encodeUpcaseTable, recommendedUpcaseTable, type UpcaseTable, upcase } f
 import type { BlockStore } from "../block-store.ts";
 import { CLUSTER_SET_PAGE_BYTES, ClusterSet } from "../cluster-set.ts";
 import type { Run } from "../content-writer.ts";
+import { hashOf, NameHashes } from "../name-hashes.ts";
 import type { VolumeProblem } from "../volume.ts";
 import { AllocationBitmap } from "./allocation.ts";
 import { DIRECTORY_BYTES_MAX, type Directory, readSlots, scanDirectory, slotOffset, slotsOf } from "./directory.ts";
@@ -173,40 +174,6 @@ export async function inspectVolume(medium: Medium, signal: AbortSignal, onFile:
   await inspector.compareBitmap(signal);
   await inspector.flags();
   return inspector.result();
-}
-
-/** Hashes of the names of one folder, to find those that are there twice without keeping the names. */
-class NameHashes {
-  #hashes = new Float64Array(64);
-  #count = 0;
-
-  add(hash: number): void {
-    if (this.#count === this.#hashes.length) {
-      const larger = new Float64Array(this.#count * 2);
-      larger.set(this.#hashes);
-      this.#hashes = larger;
-    }
-    this.#hashes[this.#count] = hash;
-    this.#count += 1;
-  }
-
-  twice(): ReadonlySet<number> {
-    const sorted = this.#hashes.subarray(0, this.#count).sort();
-    const twice = new Set<number>();
-    for (let index = 1; index < sorted.length; index += 1) if (sorted[index] === sorted[index - 1]) twice.add(sorted[index]!);
-    return twice;
-  }
-}
-
-/** 52 bits: two halves of 26, mixed apart. */
-function hashOf(name: string): number {
-  let [a, b] = [0x811c9dc5, 0x1b873593];
-  for (let index = 0; index < name.length; index += 1) {
-    const unit = name.charCodeAt(index);
-    a = Math.imul(a ^ unit, 0x01000193);
-    b = Math.imul(b + unit, 0xcc9e2d51) ^ (b >>> 15);
-  }
-  return (a >>> 6) * 0x4000000 + (b >>> 6);
 }
 
 /** A set that is looked at. */
@@ -525,7 +492,7 @@ class Inspector {
         rewriting(seen, changed),
       );
     }
-    this.#hashesOf(directory).add(hashOf(upcase(set.name, this.#table)));
+    this.#hashesOf(directory).add(upcase(set.name, this.#table));
     await this.#allocation(seen);
     for (const extra of set.extras) await this.#own(await this.#clusters(extra), path, at(2 * ENTRY_BYTES));
   }

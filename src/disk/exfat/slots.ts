@@ -2,113 +2,40 @@
 import { HiperisoError } from "../../contract/error.ts";
 import { type Allocation, ENTRY, ENTRY_BYTES, ENTRY_UNUSED, nameOfSet, withAllocation } from "../../formats/exfat-entries.ts";
 import { type UpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
+import { FolderSurveys } from "../folder-surveys.ts";
 import type { AllocationBitmap } from "./allocation.ts";
 import { DIRECTORY_BYTES_MAX, type Directory, readSlots, type SetPlace, scanDirectory, slotOffset, slotsOf } from "./directory.ts";
 import { END_OF_CHAIN, type Medium } from "./medium.ts";
 
-/** What one look at a folder found: which names stand where, and where there is room. */
-export interface Survey {
-  /** By up-cased name; undefined where there are too many to keep. */
-  readonly names: Map<string, number> | undefined;
-  /** Room between sets. */
-  free: { slot: number; count: number }[];
-  /** From this slot on all is free. */
-  tail: number;
-  /** The first slot of kind 0: those from `tail` to here were used before. */
-  end: number;
-}
-
 /** Names that are kept together, of all folders: some 20 MB. */
 const NAMES_MAX = 200_000;
-const HOLES_MAX = 1000;
 
-/** The surveys of the folders that were used last, by first cluster. */
-export class Surveys {
-  readonly #medium: Medium;
+/** By up-cased name. */
+export class Surveys extends FolderSurveys<Directory> {
   readonly #table: UpcaseTable;
-  readonly #kept = new Map<number, Survey>(); // oldest use first
-  #names = 0;
 
   constructor(medium: Medium, table: UpcaseTable) {
-    this.#medium = medium;
+    super({
+      namesMax: NAMES_MAX,
+      slotsOf,
+      keeps: ({ firstCluster }) => firstCluster !== 0,
+      async *items(directory) {
+        for await (const item of scanDirectory(medium, directory)) {
+          if (item.kind === "free" || item.kind === "end") yield item;
+          const name = item.kind === "file" ? nameOfSet(item.entries) : undefined;
+          if (name !== undefined) yield { kind: "names", slot: item.slot, keys: [upcase(name, table)] };
+        }
+      },
+    });
     this.#table = table;
   }
 
-  async of(directory: Directory): Promise<Survey> {
-    const kept = this.#kept.get(directory.firstCluster);
-    if (kept !== undefined) {
-      this.#kept.delete(directory.firstCluster);
-      this.#kept.set(directory.firstCluster, kept);
-      return kept;
-    }
-    const survey = await this.#look(directory);
-    if (directory.firstCluster === 0 || survey.names === undefined) return survey;
-    this.#kept.set(directory.firstCluster, survey);
-    this.#names += survey.names.size;
-    while (this.#names > NAMES_MAX && this.#kept.size > 1) this.forget(this.#kept.keys().next().value as number);
-    return survey;
-  }
-
-  forget(firstCluster: number): void {
-    this.#names -= this.#kept.get(firstCluster)?.names?.size ?? 0;
-    this.#kept.delete(firstCluster);
-  }
-
-  /** After an error nobody knows what stands where. */
-  forgetAll(): void {
-    this.#kept.clear();
-    this.#names = 0;
-  }
-
-  async #look(directory: Directory): Promise<Survey> {
-    let names: Map<string, number> | undefined = new Map();
-    const free: { slot: number; count: number }[] = [];
-    let end = slotsOf(directory);
-    for await (const item of scanDirectory(this.#medium, directory)) {
-      if (item.kind === "free") {
-        if (free.length < HOLES_MAX || item.slot + item.count === end) free.push({ slot: item.slot, count: item.count });
-      } else if (item.kind === "end") end = item.slot;
-      else if (item.kind === "file" && names !== undefined) {
-        const name = nameOfSet(item.entries);
-        const key = name === undefined ? undefined : upcase(name, this.#table);
-        if (key !== undefined && !names.has(key)) names.set(key, item.slot);
-        if (names.size > NAMES_MAX) names = undefined;
-      }
-    }
-    const last = free.at(-1);
-    if (last === undefined || last.slot + last.count !== end) return { names, free, tail: end, end };
-    free.pop();
-    return { names, free, tail: last.slot, end };
-  }
-
   added(directory: Directory, name: string, slot: number, count: number): void {
-    const survey = this.#kept.get(directory.firstCluster);
-    if (survey === undefined) return;
-    survey.names?.set(upcase(name, this.#table), slot);
-    this.#names += 1;
-    if (slot + count > survey.tail) {
-      survey.tail = slot + count;
-      survey.end = Math.max(survey.end, survey.tail);
-      return;
-    }
-    survey.free = survey.free.flatMap((hole) => {
-      if (slot < hole.slot || slot >= hole.slot + hole.count) return [hole];
-      const before = { slot: hole.slot, count: slot - hole.slot };
-      const after = { slot: slot + count, count: hole.slot + hole.count - slot - count };
-      return [before, after].filter((rest) => rest.count > 0);
-    });
+    this.noteAdded(directory, [upcase(name, this.#table)], slot, count);
   }
 
   removed(directory: Directory, name: string, slot: number, count: number): void {
-    const survey = this.#kept.get(directory.firstCluster);
-    if (survey === undefined) return;
-    const key = upcase(name, this.#table);
-    if (survey.names?.get(key) === slot) {
-      survey.names.delete(key);
-      this.#names -= 1;
-    }
-    if (slot + count === survey.tail) survey.tail = slot;
-    else if (survey.free.length < HOLES_MAX) survey.free.push({ slot, count });
+    this.noteRemoved(directory, [upcase(name, this.#table)], slot, count);
   }
 }
 

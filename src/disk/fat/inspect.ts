@@ -52,6 +52,7 @@ import {
 import type { BlockStore } from "../block-store.ts";
 import { ClusterSet } from "../cluster-set.ts";
 import type { Run } from "../content-writer.ts";
+import { hashOf, NameHashes } from "../name-hashes.ts";
 import type { VolumeProblem } from "../volume.ts";
 import {
   countOf,
@@ -161,40 +162,6 @@ async function firstDifference(medium: FatMedium, signal: AbortSignal): Promise<
     }
   }
   return undefined;
-}
-
-/** Hashes of the names of one folder, to find those that are there twice without keeping the names. */
-class NameHashes {
-  #hashes = new Float64Array(64);
-  #count = 0;
-
-  add(hash: number): void {
-    if (this.#count === this.#hashes.length) {
-      const larger = new Float64Array(this.#count * 2);
-      larger.set(this.#hashes);
-      this.#hashes = larger;
-    }
-    this.#hashes[this.#count] = hash;
-    this.#count += 1;
-  }
-
-  twice(): ReadonlySet<number> {
-    const sorted = this.#hashes.subarray(0, this.#count).sort();
-    const twice = new Set<number>();
-    for (let index = 1; index < sorted.length; index += 1) if (sorted[index] === sorted[index - 1]) twice.add(sorted[index]!);
-    return twice;
-  }
-}
-
-/** 52 bits: two halves of 26, mixed apart. */
-function hashOf(name: string): number {
-  let [a, b] = [0x811c9dc5, 0x1b873593];
-  for (let index = 0; index < name.length; index += 1) {
-    const unit = name.charCodeAt(index);
-    a = Math.imul(a ^ unit, 0x01000193);
-    b = Math.imul(b + unit, 0xcc9e2d51) ^ (b >>> 15);
-  }
-  return (a >>> 6) * 0x4000000 + (b >>> 6);
 }
 
 /** All names of the folder in which one was mended last: the next one is often there too. */
@@ -567,7 +534,7 @@ class Inspector {
     const shortSlot = item.slot + countOf(item) - 1;
     const at = (byte: number) => slotOffset(this.#medium, directory, shortSlot) + BigInt(byte);
     const hashes = this.#names.get(directory);
-    for (const key of keysOf(item, this.codePage)) hashes?.add(hashOf(key));
+    for (const key of keysOf(item, this.codePage)) hashes?.add(key);
 
     if ((entry.attributes & ATTRIBUTE.label) !== 0) {
       const text = "its attributes say that it is a folder and a label";

@@ -7,6 +7,7 @@ import { recommendedUpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
 import { ENTRY_BYTES, encodeLongEntries, FIRST_BYTE } from "../../formats/fat-entries.ts";
 import { type CodePage, isShortName, shortNameFor, shortNameText } from "../../formats/fat-names.ts";
 import type { Run } from "../content-writer.ts";
+import { FolderSurveys } from "../folder-surveys.ts";
 import {
   countOf,
   DIRECTORY_BYTES_MAX,
@@ -27,112 +28,34 @@ const UPCASE = recommendedUpcaseTable();
 /** What two names have in common that are one: Windows compares as it does on exFAT. */
 export const nameKey = (name: string): string => upcase(name, UPCASE);
 
-/** What a folder holds: found by one look at all of it, then kept up to date. */
-export interface Survey {
-  /** Long and 8.3 names as `nameKey`s, and the first slot of each; undefined where there are too many. */
-  readonly names: Map<string, number> | undefined;
-  /** Room between entries. */
-  free: { slot: number; count: number }[];
-  /** From this slot on all is free. */
-  tail: number;
-  /** The first slot that starts with 0: those from `tail` to here were used before. */
-  end: number;
-}
-
 /** Names that are kept together, of all folders: some 30 MB. */
 const NAMES_MAX = 300_000;
-const HOLES_MAX = 1000;
 
-/** The surveys of the folders that were used last, by first cluster. */
-export class Surveys {
-  readonly #medium: FatMedium;
+/** By `nameKey`, of long and 8.3 names. */
+export class Surveys extends FolderSurveys<Directory> {
   readonly #codePage: CodePage;
-  readonly #kept = new Map<number, Survey>(); // oldest use first
-  #names = 0;
 
   constructor(medium: FatMedium, codePage: CodePage) {
-    this.#medium = medium;
+    super({
+      namesMax: NAMES_MAX,
+      slotsOf,
+      keeps: ({ end }) => end.kind === "whole",
+      async *items(directory) {
+        for await (const item of scanDirectory(medium, directory, codePage)) {
+          if (item.kind === "free" || item.kind === "end") yield item;
+          else if (item.kind === "file") yield { kind: "names", slot: item.slot, keys: keysOf(item, codePage) };
+        }
+      },
+    });
     this.#codePage = codePage;
   }
 
-  async of(directory: Directory): Promise<Survey> {
-    const kept = this.#kept.get(directory.firstCluster);
-    if (kept !== undefined && directory.end.kind === "whole") {
-      this.#kept.delete(directory.firstCluster);
-      this.#kept.set(directory.firstCluster, kept);
-      return kept;
-    }
-    const survey = await this.#look(directory);
-    if (survey.names === undefined || directory.end.kind !== "whole") return survey;
-    this.#kept.set(directory.firstCluster, survey);
-    this.#names += survey.names.size;
-    while (this.#names > NAMES_MAX && this.#kept.size > 1) this.forget(this.#kept.keys().next().value as number);
-    return survey;
-  }
-
-  forget(firstCluster: number): void {
-    this.#names -= this.#kept.get(firstCluster)?.names?.size ?? 0;
-    this.#kept.delete(firstCluster);
-  }
-
-  /** After an error nobody knows what stands where. */
-  forgetAll(): void {
-    this.#kept.clear();
-    this.#names = 0;
-  }
-
-  async #look(directory: Directory): Promise<Survey> {
-    let names: Map<string, number> | undefined = new Map();
-    const free: { slot: number; count: number }[] = [];
-    let end = slotsOf(directory);
-    for await (const item of scanDirectory(this.#medium, directory, this.#codePage)) {
-      if (item.kind === "free") {
-        if (free.length < HOLES_MAX || item.slot + item.count === end) free.push({ slot: item.slot, count: item.count });
-      } else if (item.kind === "end") end = item.slot;
-      else if (item.kind === "file" && names !== undefined) {
-        for (const key of keysOf(item, this.#codePage)) if (!names.has(key)) names.set(key, item.slot);
-        if (names.size > NAMES_MAX) names = undefined;
-      }
-    }
-    const last = free.at(-1);
-    if (last === undefined || last.slot + last.count !== end) return { names, free, tail: end, end };
-    free.pop();
-    return { names, free, tail: last.slot, end };
-  }
-
   added(directory: Directory, item: FileItem): void {
-    const survey = this.#kept.get(directory.firstCluster);
-    if (survey === undefined) return;
-    const { slot } = item;
-    const count = countOf(item);
-    for (const key of keysOf(item, this.#codePage)) {
-      if (survey.names?.has(key) === false) this.#names += 1;
-      survey.names?.set(key, slot);
-    }
-    if (slot + count > survey.tail) {
-      survey.tail = slot + count;
-      survey.end = Math.max(survey.end, survey.tail);
-      return;
-    }
-    survey.free = survey.free.flatMap((hole) => {
-      if (slot < hole.slot || slot >= hole.slot + hole.count) return [hole];
-      const before = { slot: hole.slot, count: slot - hole.slot };
-      const after = { slot: slot + count, count: hole.slot + hole.count - slot - count };
-      return [before, after].filter((rest) => rest.count > 0);
-    });
+    this.noteAdded(directory, keysOf(item, this.#codePage), item.slot, countOf(item));
   }
 
   removed(directory: Directory, item: FileItem): void {
-    const survey = this.#kept.get(directory.firstCluster);
-    if (survey === undefined) return;
-    for (const key of keysOf(item, this.#codePage)) {
-      if (survey.names?.get(key) !== item.slot) continue;
-      survey.names.delete(key);
-      this.#names -= 1;
-    }
-    const count = countOf(item);
-    if (item.slot + count === survey.tail) survey.tail = item.slot;
-    else if (survey.free.length < HOLES_MAX) survey.free.push({ slot: item.slot, count });
+    this.noteRemoved(directory, keysOf(item, this.#codePage), item.slot, countOf(item));
   }
 }
 
