@@ -1,16 +1,19 @@
+import { resolve } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { createGoal } from "../analysis/goal.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { systemClock } from "../host/clock.ts";
-import type { BootRequest } from "../machine/plan.ts";
 import { newRecording } from "../session/new-recording.ts";
 import { sweepOrphans } from "../session/orphans.ts";
-import { prepareBoot } from "../session/prepare-boot.ts";
+import { type BootWish, prepareBoot } from "../session/prepare-boot.ts";
 import { type Recorded, recordBoot } from "../session/record.ts";
-import { bootFace } from "./boot-face.ts";
+import type { Script } from "../suite/script.ts";
+import { addDriveFlags, type DriveOptions, drivesOf } from "./boot-drives.ts";
+import { type BootFace, bootFace } from "./boot-face.ts";
 import { addSettingFlags, settingsOf } from "./boot-flags.ts";
 import { addMachineFlags, extrasOf, impliedSettings, type MachineOptions, waysIn } from "./boot-machine.ts";
+import { addScriptFlags, type ScriptOptions, scriptedBoot } from "./boot-script.ts";
 import { settle } from "./boot-settings.ts";
 import type { Cli } from "./cli.ts";
 import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
@@ -20,23 +23,28 @@ const EXAMPLES = [
   ["hiperiso boot debian-live.iso", "with the firmware the image is made for, until its login prompt"],
   ["hiperiso boot debian-live.iso --firmware bios --as usb", "as a USB stick in an old computer"],
   ["hiperiso boot installer.iso --until 'text:Welcome to' --serial", "until these words, the console passed through"],
+  ["hiperiso boot debian-live.iso --script login.yaml", "driven by a script, until its last step"],
   ["hiperiso boot stick.img --ram 4096 --time-limit 300 --json", "for a program: events, one JSON object a line"],
 ] as const;
 
-export function command(cli: Cli): CommandUnknownOpts {
+/** For whoever boots many images: it has read the script, and takes the events. */
+export interface BootHooks {
+  readonly script?: Script;
+  readonly face?: BootFace;
+}
+
+export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
   const command = new Command("boot")
     .description(
       "Boots an image in QEMU, records the boot as a session, and says what happened.\nThe image is never written unless --writable is given.",
     )
-    .argument("<image>", "an ISO, a disk image or a block device")
+    .argument("[image]", "an ISO, a disk image (raw, qcow2, vmdk, vdi, vhdx, vhd) or a block device; none where a --kernel is enough")
     .option(
       "--until <goal>",
-      "what ends the boot as a success: login, another stage (firmware, bootloader, kernel, initramfs, userspace), text:…, pattern:…, never",
-      "login",
+      "what ends the boot as a success: login, another stage (firmware, bootloader, kernel, initramfs, userspace), text:…, pattern:…, never (default login)",
     )
     .option("--time-limit <seconds>", "end the boot after this time", secondsOf("--time-limit"))
     .option("--hang-limit <seconds>", "end it when console, disk and screen have been still for this time", secondsOf("--hang-limit"))
-    .addOption(new Option("--as <kind>", "how the image is attached").choices(["cd", "usb"] as const))
     .addOption(
       new Option("--accel <which>", "kvm tries KVM without asking the probe")
         .choices(["auto", "kvm", "tcg"] as const)
@@ -49,7 +57,6 @@ export function command(cli: Cli): CommandUnknownOpts {
         "user",
       ] as const),
     )
-    .option("--writable", "let the guest write to the image")
     .option(...RULES_OPTION)
     .option("--config <file>", "a hiperiso.json: defaults, and overrides by the image's name")
     .option("--serial", "pass the guest's console through to standard output, made harmless")
@@ -59,33 +66,35 @@ export function command(cli: Cli): CommandUnknownOpts {
       () =>
         `${examplesText(EXAMPLES)}\nExit status: 0 the goal was reached, 1 it was not, 2 wrong usage or configuration, 3 hiperiso or a tool it needs failed.`,
     );
+  addDriveFlags(command);
   addMachineFlags(command);
+  addScriptFlags(command);
   addSettingFlags(command);
   return command.action(async (image, options) => {
-    const recorded = await boot(cli, image, options);
+    const recorded = await boot(cli, image, options, hooks);
     cli.exit(recorded.session.result === "success" ? EXIT.goalReached : EXIT.goalMissed);
   });
 }
 
-interface BootOptions extends MachineOptions {
-  readonly until: string;
+interface BootOptions extends DriveOptions, MachineOptions, ScriptOptions {
   readonly timeLimit?: number | undefined;
   readonly hangLimit?: number | undefined;
-  readonly as?: "cd" | "usb" | undefined;
   readonly accel: "auto" | "kvm" | "tcg";
   readonly network?: "none" | "restricted" | "user" | undefined;
-  readonly writable?: true | undefined;
   readonly config?: string | undefined;
   readonly rules?: string | undefined;
   readonly serial?: true | undefined;
   readonly json?: true | undefined;
 }
 
-async function boot(cli: Cli, image: string, options: BootOptions): Promise<Recorded> {
+async function boot(cli: Cli, image: string | undefined, options: BootOptions, hooks: BootHooks): Promise<Recorded> {
   const { env, job } = cli;
-  createGoal(options.until); // refused before the questions that take time
+  const { goal, drive, limits } = await scriptedBoot(options, env, hooks.script);
+  createGoal(goal); // refused before the questions that take time
   const said = { ...impliedSettings(options), ...settingsOf({ ...options }) };
-  const { settings, warnings: told, notes } = await settle(image, said, options.config, env);
+  const drives = drivesOf(options, env);
+  const subject = resolve(image ?? drives.kernel?.path ?? "");
+  const { settings, warnings: told, notes } = await settle(subject, said, options.config, env);
   if (said.fallback === true && options.accel === "kvm") {
     throw new HiperisoError({
       what: "choose an accelerator",
@@ -104,13 +113,12 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
       kind: "usage",
     });
   }
-  const request: BootRequest = {
+  const request: BootWish = {
+    ...drives,
     settings,
-    attach: options.as,
     accelerator: options.accel,
     network: options.network,
-    writable: options.writable === true,
-    limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit },
+    limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit, ...limits },
     extras: extrasOf(options, env),
   };
   const rules = await ownRulesFor(cli, options.rules);
@@ -122,11 +130,12 @@ async function boot(cli: Cli, image: string, options: BootOptions): Promise<Reco
   });
   for (const id of closed) job.progress.say(`Session ${printable(id)} had been cut off; it is marked failed and analysed.`);
   warnings.push(...prepared.plan.warnings);
-  const face = bootFace(cli, options);
+  const face = hooks.face ?? bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
   for (const line of waysIn(prepared.plan)) job.progress.say(printable(line));
-  const wish = { prepared, subject: prepared.plan.image.path, settings, goal: options.until, rules, warnings: [...warnings, ...notes] };
-  return await recordBoot(newRecording(wish, { env, clock: systemClock, job, onEvent: face }));
+  const wish = { prepared, subject, settings, goal, rules, warnings: [...warnings, ...notes] };
+  const recording = newRecording(wish, { env, clock: systemClock, job, onEvent: face });
+  return await recordBoot(drive === undefined ? recording : { ...recording, drive });
 }
 
 function secondsOf(flag: string): (text: string) => number {

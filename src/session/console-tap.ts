@@ -6,6 +6,8 @@ import { consoleTexts } from "../formats/console-text.ts";
 
 /** A line, or what of it was not read yet. Its texts, as they stood on the screen one after the other, are parted by LF. */
 export interface TappedLine {
+  /** Of all that was told, from 0: of a line without end there are several pieces. */
+  readonly index: number;
   /** In `serial.log`, from 1 at LF. */
   readonly number: number;
   readonly text: string;
@@ -24,6 +26,7 @@ export class ConsoleTap {
   /** Told every line, read or not: each when it has ended, the unfinished one after each arrival. */
   onLine: (line: TappedLine) => void = () => {};
   readonly #decoder = new TextDecoder("utf-8");
+  #index = 0;
   #number = 1;
   #raw = "";
   /** What was read of the unfinished line. */
@@ -42,29 +45,32 @@ export class ConsoleTap {
     }
     this.#raw += last;
     while (this.#raw.length > LINE_MAX) this.#cutLine();
-    if (this.#raw !== "") this.onLine({ number: this.#number, text: shown(this.#raw), ended: false });
+    if (this.#raw !== "") this.onLine({ index: this.#index, number: this.#number, text: shown(this.#raw), ended: false });
   }
 
   /** Lines that were not read, the unfinished one last. */
   *unread(): Generator<TappedLine> {
     yield* this.#unread;
-    if (this.#raw !== "") yield { number: this.#number, text: this.#rest(shown(this.#raw)), ended: false };
+    if (this.#raw !== "") yield { index: this.#index, number: this.#number, text: this.#rest(shown(this.#raw)), ended: false };
   }
 
   /** All before this line is read, and of it so much: all where `length` is not given. */
-  markRead({ number, text }: TappedLine, length: number = text.length): void {
-    this.#unread = this.#unread.filter((line) => line.number >= number);
+  markRead({ index, text }: TappedLine, length: number = text.length): void {
+    const before = this.#unread.findIndex((line) => line.index >= index);
+    const read = this.#unread.splice(0, before === -1 ? this.#unread.length : before);
+    this.#unreadLength -= read.reduce((sum, line) => sum + line.text.length + 1, 0);
     const [first] = this.#unread;
-    if (first?.number === number) {
+    if (first?.index === index) {
+      this.#unreadLength -= length >= first.text.length ? first.text.length + 1 : length;
       if (length >= first.text.length) this.#unread.shift();
       else this.#unread[0] = { ...first, text: first.text.slice(length) };
-    } else if (number === this.#number) this.#read += text.slice(0, length);
-    this.#unreadLength = this.#unread.reduce((sum, line) => sum + line.text.length, 0);
+    } else if (index === this.#index) this.#read += text.slice(0, length);
   }
 
   /** All that has come is read. */
   markAllRead(): void {
-    for (const line of [...this.unread()]) this.markRead(line);
+    const last = [...this.unread()].at(-1);
+    if (last !== undefined) this.markRead(last);
   }
 
   /** The line that is being written, from 1. */
@@ -79,7 +85,7 @@ export class ConsoleTap {
 
   #endLine(isLineEnd: boolean): void {
     const text = shown(this.#raw);
-    const line = { number: this.#number, text: this.#rest(text), ended: true };
+    const line = { index: this.#index, number: this.#number, text: this.#rest(text), ended: true };
     this.#unread.push(line);
     this.#unreadLength += line.text.length + 1;
     while (this.#unreadLength > UNREAD_MAX && this.#unread.length > 1) {
@@ -89,6 +95,7 @@ export class ConsoleTap {
     this.onLine({ ...line, text });
     this.#raw = "";
     this.#read = "";
+    this.#index += 1;
     if (isLineEnd) this.#number += 1;
   }
 
