@@ -72,6 +72,9 @@ function personFace(cli: Cli): BootFace {
       case "warning":
         cli.err(yellow(`Warning: ${printable(event.text)}`));
         break;
+      case "display":
+        cli.err(`Screen: ${event.place.address === null ? "a window" : `VNC at ${printable(event.place.address)}`}`);
+        break;
       case "restart":
         cli.err(yellow(`Once more under emulation: ${printable(event.because)}`));
         break;
@@ -99,7 +102,15 @@ function personFace(cli: Cli): BootFace {
   };
 }
 
-const DRIVES = { cd: "CD", usb: "USB stick", ide: "IDE disk", sata: "SATA disk", virtio: "virtio disk" } as const;
+const DRIVES = {
+  cd: "CD",
+  usb: "USB stick",
+  ide: "IDE disk",
+  sata: "SATA disk",
+  virtio: "virtio disk",
+  nvme: "NVMe disk",
+  sd: "SD card",
+} as const;
 
 /** The last words, on standard output: coloured as that can take it. */
 function verdictText({ session, report }: Extract<SessionEvent, { type: "verdict" }>, directory: string, colour: boolean): string {

@@ -5,6 +5,7 @@
  */
 import type { Firmware } from "../contract/parameters.ts";
 import type { BootCodeKind } from "../formats/boot-code.ts";
+import type { DiskFiles } from "./disk-format.ts";
 
 /**
  * A size or offset in bytes, or an LBA: a number where a JSON number is exact (to 2^53 - 1), else a string of decimal digits.
@@ -25,7 +26,9 @@ export interface ImageFacts {
   readonly kind: ImageKind;
   /** Why it is of this kind, one clause. */
   readonly because: string;
-  /** Only where `kind` is `container`: what wraps the disk, `qcow2`, `gzip`, … */
+  /** The files of a disk image that is not raw; null for a raw one. All else here is said of the disk in it, its size too. */
+  readonly diskFiles: DiskFiles | null;
+  /** Only where `kind` is `container`: what wraps the disk, `gzip`, `zip`, …; also a disk format that only QEMU reads. */
   readonly container: string | null;
   readonly iso: IsoFacts | null;
   /** Sector 0, where it ends with 0x55 0xAA: what a BIOS starts from a disk. */

@@ -47,11 +47,18 @@ export function describeImage(facts: ImageFacts): string {
     ...(facts.mbr === null ? [] : [facts.mbr.protective ? "a protective MBR" : "an MBR"]),
   ];
   const beside = tables.length === 0 ? "" : ` with ${tables.join(" and ")}`;
-  const size = sizeText(facts.sizeBytes);
+  const size = `${sizeText(facts.sizeBytes)}${filesText(facts)}`;
   if (facts.kind === "iso9660") return `ISO 9660 image${beside}, ${size}`;
   if (facts.kind === "disk") return `raw disk${beside === "" ? `, ${printable(facts.because)}` : beside}, ${size}`;
   if (facts.kind === "container") return `not a raw image but ${printable(facts.container ?? "")}, ${size}`;
   return `nothing that we know to boot (${printable(facts.because)}), ${size}`;
+}
+
+/** ` in a qcow2 above base.img`, nothing for a raw image. */
+function filesText({ diskFiles, kind }: ImageFacts): string {
+  if (diskFiles === null || kind === "container") return "";
+  const below = diskFiles.backing.map(({ path }) => printable(path)).join(", ");
+  return `, in a ${diskFiles.format}${below === "" ? "" : ` above ${below}`}`;
 }
 
 type Row = readonly string[];

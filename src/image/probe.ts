@@ -8,6 +8,8 @@ import { recogniseContainer, recogniseFileSystem, VOLUME_HEAD_BYTES } from "../f
 import { type BlockSource, cachedSource, openImage, windowSource } from "./block-source.ts";
 import { type BootFiles, findBootFiles, NO_BOOT_FILES } from "./boot-files.ts";
 import { decideBoots } from "./boots.ts";
+import { type DiskFileRules, STANDARD_RULES } from "./disk-format.ts";
+import { openDisk } from "./disk-source.ts";
 import { fatTree, readFatVolume } from "./fat-tree.ts";
 import {
   type BootSectorFacts,
@@ -23,10 +25,19 @@ import { type IsoVolume, isoTree, readIsoVolume } from "./iso-tree.ts";
 import { type PartitionRange, readGptTable, readMbrTable } from "./partitions.ts";
 import { Problems } from "./problems.ts";
 
-/** Opens the image, probes it and closes it again. Throws as `openImage` and `probeImage` do. */
-export async function openImageFacts(path: string, signal: AbortSignal): Promise<ImageFacts> {
+/** Opens the image, probes it and closes it again. Throws as `openDisk` and `probeImage` do. */
+export async function openImageFacts(path: string, signal: AbortSignal, rules: DiskFileRules = STANDARD_RULES): Promise<ImageFacts> {
+  await using disk = await openDisk(path, rules, signal);
+  const { files, content } = disk;
+  if ("source" in content) {
+    const facts = await probeImage(content.source, signal);
+    return files.format === "raw" ? facts : { ...facts, diskFiles: files };
+  }
   await using source = await openImage(path);
-  return await probeImage(source, signal);
+  const facts = await probeImage(source, signal);
+  const answer = { can: false, because: `nobody can say what is in it: ${content.obstacle}` };
+  const boots = { bios: { cd: answer, usb: answer }, uefi: { cd: answer, usb: answer } };
+  return { ...facts, kind: "container", container: files.format, diskFiles: files, boots };
 }
 
 /**
@@ -72,6 +83,7 @@ export async function probeImage(medium: BlockSource, signal: AbortSignal): Prom
   return {
     name: medium.name,
     sizeBytes: diskNumber(medium.sizeBytes),
+    diskFiles: null,
     ...evidence,
     boots: decideBoots(evidence),
     ...wrong,

@@ -6,13 +6,18 @@ import { HiperisoError } from "../contract/error.ts";
 import type { Firmware, Settings, Vga } from "../contract/parameters.ts";
 import { qemuOptionValue } from "../formats/escape-qemu-option.ts";
 import type { FirmwareMapping, FlashFile } from "../host/firmware.ts";
+import type { DiskFiles } from "../image/disk-format.ts";
+import type { Medium } from "../image/image-facts.ts";
+import { checkDrives, type DiskToAttach, type DrivePlan, planDrive } from "./drives.ts";
+import { checkForwards, type Extras, type ExtrasWish, extrasWarnings, type HostOffer, planExtras } from "./features/extras.ts";
+import type { Forward } from "./features/forward.ts";
+import { chooseMachine, type MachineType } from "./features/machine-name.ts";
+import { missingFeatures, parseProcessorFeatures, processorWords } from "./features/processor-features.ts";
 import { type AskedLimits, type Limits, planLimits } from "./limits.ts";
 
 /** How firmware is given an image that it is to boot. */
-export type Attachment = "cd" | "usb";
-/** What a disk hangs on. `ide`: the two channels of the old PC, primary master first. */
-export type Bus = "ide" | "sata" | "virtio" | "usb";
-export type MachineType = "q35" | "pc";
+export const ATTACHMENTS = ["cd", "usb", "virtio", "sata", "nvme", "sd"] as const;
+export type Attachment = (typeof ATTACHMENTS)[number];
 export type AcceleratorName = "kvm" | "tcg";
 export type NetworkMode = "none" | "restricted" | "user";
 export type NetworkCard = "virtio-net-pci" | "e1000";
@@ -25,16 +30,9 @@ interface Choice {
 export interface FirmwareFiles {
   readonly mapping: FirmwareMapping;
   readonly requiresSmm: boolean;
+  /** It starts nothing that no enrolled key vouches for. */
+  readonly secureBoot: boolean;
   readonly because: string;
-}
-
-/** A disk or CD of the machine. Those of one bus stand on it in the order of the plan, the booted image first. */
-export interface DrivePlan extends Choice {
-  readonly path: string;
-  readonly blockDevice: boolean;
-  readonly attach: "cd" | Bus;
-  /** False: a throw-away overlay takes the guest's writes. */
-  readonly writable: boolean;
 }
 
 /** The file of which every session gets a fresh, private copy to write its variables to; undefined for firmware that keeps none. */
@@ -51,10 +49,12 @@ export interface KernelPlan extends Choice {
   readonly append: string;
 }
 
-export interface MachinePlan {
+export interface MachinePlan extends Extras {
   readonly qemu: string;
   readonly machine: Choice & {
     readonly type: MachineType;
+    /** QEMU's name, of any version of this type. */
+    readonly name: string;
     readonly smm: boolean;
     /** The local interrupt controllers in the kernel, the others in QEMU. */
     readonly splitIrqchip: boolean;
@@ -72,7 +72,14 @@ export interface MachinePlan {
   /** Started by QEMU itself, in the place of a boot loader, also where an image is attached. */
   readonly kernel: KernelPlan | null;
   readonly screen: Choice & { readonly vga: Vga };
-  readonly network: Choice & { readonly mode: NetworkMode; readonly card: NetworkCard; readonly ipv6: boolean };
+  readonly network: Choice & {
+    readonly mode: NetworkMode;
+    readonly card: NetworkCard;
+    readonly ipv6: boolean;
+    readonly forwards: readonly Forward[];
+    /** Every packet goes to `network.pcap` too. */
+    readonly dump: boolean;
+  };
   /** `stop`: the first reset ends the boot as a shutdown would (QEMU's -no-reboot). */
   readonly reset: Choice & { readonly does: "restart" | "stop" };
   readonly limits: Limits;
@@ -92,13 +99,13 @@ export interface Way {
 }
 
 /** What the plan needs to know of the image. */
-export interface ImageToBoot {
-  /** Absolute. */
-  readonly path: string;
-  readonly blockDevice: boolean;
+export interface ImageToBoot extends DiskFiles {
+  /** Of the disk that the guest sees. */
+  readonly sizeBytes: bigint;
   /** An optical image (ISO 9660); anything else is a disk. */
   readonly optical: boolean;
-  readonly ways: Readonly<Record<Firmware, Readonly<Record<Attachment, Way>>>>;
+  /** A disk boots alike whatever it hangs on. */
+  readonly ways: Readonly<Record<Firmware, Readonly<Record<Medium, Way>>>>;
   /** Damage that makes a boot pointless: a sentence, or undefined. */
   readonly damage: string | undefined;
 }
@@ -111,61 +118,141 @@ export interface HostToBootOn {
   readonly kvm: { readonly state: "available" | "unavailable" | "unknown"; readonly because: string };
   /** UEFI firmware that was found, or why there is none. */
   readonly uefi: { readonly files: FirmwareFiles } | { readonly missing: string; readonly hint: string };
+  readonly offer: HostOffer;
 }
 
 export interface BootRequest {
   readonly settings: Settings;
   readonly attach: Attachment | undefined;
   readonly accelerator: "auto" | AcceleratorName;
-  readonly network: NetworkMode;
+  /** Undefined: none, but where something is asked for that needs one. */
+  readonly network: NetworkMode | undefined;
   readonly writable: boolean;
   readonly limits: AskedLimits;
+  /** Disks beside the image. */
+  readonly disks: readonly DiskToAttach[];
+  /** Started by QEMU in the place of a boot loader, also where an image is attached. */
+  readonly kernel: DirectKernel | undefined;
+  readonly extras: ExtrasWish;
+}
+
+export interface DirectKernel {
+  /** Absolute, as are its initrds. */
+  readonly path: string;
+  /** In the order in which the kernel unpacks them. */
+  readonly initrds?: readonly string[];
+  readonly append: string;
+  /** Why this kernel is started by QEMU; undefined: it was given. */
+  readonly because?: string;
 }
 
 /** Throws a HiperisoError of kind `usage` when no sensible machine answers the request. */
-export function planMachine(request: BootRequest, image: ImageToBoot, host: HostToBootOn): ImageMachinePlan {
+export function planMachine(request: BootRequest, image: ImageToBoot, host: HostToBootOn): ImageMachinePlan;
+export function planMachine(request: BootRequest, image: ImageToBoot | undefined, host: HostToBootOn): MachinePlan;
+export function planMachine(request: BootRequest, image: ImageToBoot | undefined, host: HostToBootOn): MachinePlan {
   const { settings } = request;
-  qemuOptionValue(image.path); // a name that QEMU cannot be told is refused before a session is made
+  const kernel = planKernel(request.kernel);
   const way = chooseWay(request, image);
+  const attached = image === undefined ? null : attachImage(image, way, request);
+  // Behind the image, and in their order: an installer starts anew from the disk that it has written.
+  const drives = request.disks.map((disk, index) => planDrive(disk, index + 2));
+  checkDrives([...(attached === null ? [] : [attached]), ...drives]);
   const accelerator = chooseAccelerator({ accelerator: request.accelerator, fallback: settings.fallback }, host);
   const firmware = chooseFirmwareFiles(way.firmware, way.firmwareBecause, host);
   checkMemory(settings.guestRam, way.firmware, host);
   const smm = firmware.interface === "uefi" && firmware.requiresSmm;
+  const chosen = chooseMachine(request.extras.machine ?? "q35", host.offer.machines);
+  const processor = chooseProcessor(accelerator.use, settings.guestCpus);
+  const { words, missing } = askedFeatures(settings, accelerator.use, host);
+  const extras = planExtras(request.extras, settings, host.offer);
   return {
     qemu: host.qemu,
     machine: {
-      type: "q35",
+      ...chosen,
       smm,
       splitIrqchip: false,
       serialScreen: false,
       because: smm
         ? "this firmware keeps its variables behind SMM and hangs without a word where there is none"
-        : "the standard PC with PCI Express",
+        : request.extras.machine === undefined
+          ? "the standard PC with PCI Express"
+          : `--machine ${chosen.name}`,
     },
     accelerator,
-    processor: chooseProcessor(accelerator.use, settings.guestCpus),
+    processor: words === "" ? processor : { ...processor, model: processor.model + words, because: `${processor.because}; --cpu-features` },
     memoryMb: settings.guestRam,
     firmware,
-    image: {
-      path: image.path,
-      blockDevice: image.blockDevice,
-      attach: way.attach,
-      writable: request.writable,
-      because: way.attachBecause,
-    },
-    drives: [],
-    kernel: null,
+    image: attached,
+    drives,
+    kernel,
     screen: chooseScreen(settings.vga),
-    network: {
-      mode: request.network,
-      card: "virtio-net-pci",
-      ipv6: true,
-      because: request.network === "none" ? "a guest gets a network only when asked" : `--network ${request.network}`,
-    },
+    network: chooseNetwork(request),
     reset: { does: "restart", because: "firmware and installers reset a machine that goes on; a loop of resets is told apart" },
     limits: planLimits(accelerator.use, request.limits),
-    warnings: planWarnings(request, image, host, way),
+    warnings: [
+      ...planWarnings(request, image, host, way),
+      ...missing.map((name) => `${accelerator.use === "kvm" ? "This processor" : "Emulation"} has no ${name}: the guest will not see it.`),
+      ...extrasWarnings(extras, request.extras.forwards),
+    ],
+    ...extras,
   };
+}
+
+function askedFeatures(
+  { cpuFeatures }: Settings,
+  accelerator: AcceleratorName,
+  { offer: { processor } }: HostToBootOn,
+): { readonly words: string; readonly missing: readonly string[] } {
+  if (cpuFeatures === undefined || processor === undefined) return { words: "", missing: [] };
+  const features = parseProcessorFeatures(cpuFeatures, processor);
+  return { words: processorWords(features), missing: missingFeatures(features, processor.given[accelerator]) };
+}
+
+/** What needs a network and was asked for brings the one that leads nowhere, unless another was asked for. */
+function chooseNetwork({ network, settings: { netDump }, extras: { forwards } }: BootRequest): MachinePlan["network"] {
+  checkForwards(forwards);
+  const needs = [...(netDump ? ["--net-dump"] : []), ...(forwards.length > 0 ? ["--forward"] : [])];
+  if (network === "none" && needs.length > 0) {
+    throw new HiperisoError({
+      what: "plan the machine",
+      expected: `a network for ${needs.join(" and ")}`,
+      found: "--network none",
+      hint: "Leave --network away, or take restricted or user.",
+      kind: "usage",
+    });
+  }
+  const because =
+    network !== undefined && network !== "none"
+      ? `--network ${network}`
+      : needs.length > 0
+        ? `${needs.join(" and ")} needs one; the guest reaches nothing through it`
+        : "a guest gets a network only when asked";
+  const mode = network ?? (needs.length > 0 ? "restricted" : "none");
+  return { mode, card: "virtio-net-pci", ipv6: true, forwards, dump: netDump, because };
+}
+
+function attachImage(image: ImageToBoot, { attach, attachBecause: because }: ChosenWay, { writable }: BootRequest): DrivePlan {
+  const drive = planDrive({ ...image, bus: attach === "cd" ? "sata" : attach, writable, isNew: false, because }, 1);
+  return { ...drive, attach };
+}
+
+/** x86 kernels keep 2,048 bytes with the NUL (COMMAND_LINE_SIZE) and cut the rest without a word. */
+const APPEND_BYTES_MAX = 2047;
+
+/** Throws (kind `usage`) on names and lines that cannot be passed on. */
+export function planKernel(kernel: DirectKernel | undefined): KernelPlan | null {
+  if (kernel === undefined) return null;
+  const { path, initrds = [], append, because = "a kernel was given: no boot loader is asked" } = kernel;
+  for (const text of [path, ...initrds, append]) qemuOptionValue(text);
+  const bytes = Buffer.byteLength(append);
+  if (bytes <= APPEND_BYTES_MAX) return { path, initrds, append, because };
+  throw new HiperisoError({
+    what: "plan the machine",
+    expected: `a kernel command line of at most ${APPEND_BYTES_MAX} bytes`,
+    found: `${bytes}`,
+    hint: "The kernel would cut it without a word.",
+    kind: "usage",
+  });
 }
 
 interface ChosenWay {
@@ -180,14 +267,17 @@ interface ChosenWay {
  * UEFI before BIOS, as computers of today do it; a CD before a stick for an optical image. What the person said is
  * never overruled: with a firmware named, an image that looks unbootable is booted all the same, for the verdict.
  */
-function chooseWay({ settings, attach, writable }: BootRequest, image: ImageToBoot): ChosenWay {
+function chooseWay({ settings, attach, writable, kernel }: BootRequest, image: ImageToBoot | undefined): ChosenWay {
+  if (image === undefined || kernel !== undefined) return besideKernel(settings.firmware, attach, image, writable);
   if (writable && attach === "cd") throw readOnlyCd(image);
-  const firmwares: readonly Firmware[] = settings.firmware === undefined ? ["uefi", "bios"] : [settings.firmware];
+  if (settings.secureBoot && settings.firmware === "bios") throw insecureBios(image);
+  const firmwares: readonly Firmware[] =
+    settings.firmware === undefined ? (settings.secureBoot ? ["uefi"] : ["uefi", "bios"]) : [settings.firmware];
   const attachments: readonly Attachment[] = attach === undefined ? (image.optical && !writable ? ["cd", "usb"] : ["usb"]) : [attach];
   if (image.damage !== undefined && settings.firmware === undefined) throw unbootable(image, image.damage);
   for (const firmware of firmwares) {
     for (const attachment of attachments) {
-      const way = image.ways[firmware][attachment];
+      const way = image.ways[firmware][mediumOf(attachment)];
       if (!way.can) continue;
       return {
         firmware,
@@ -195,7 +285,7 @@ function chooseWay({ settings, attach, writable }: BootRequest, image: ImageToBo
         attach: attachment,
         attachBecause:
           attach === undefined
-            ? `as a ${attachment === "cd" ? "CD" : "USB stick"}${writable ? ", which can be written" : ""}: ${way.because}`
+            ? `as a ${mediumName(attachment)}${writable ? ", which can be written" : ""}: ${way.because}`
             : `--as ${attach}`,
         promising: true,
       };
@@ -208,13 +298,34 @@ function chooseWay({ settings, attach, writable }: BootRequest, image: ImageToBo
   }
   return {
     firmware,
-    firmwareBecause: `--firmware ${firmware}, although ${image.ways[firmware][attachment].because}`,
+    firmwareBecause: `--firmware ${firmware}, although ${image.ways[firmware][mediumOf(attachment)].because}`,
     attach: attachment,
     attachBecause:
       attach === undefined
         ? `an image of this kind is ${attachment === "cd" ? "a CD" : "a disk: attached as a USB stick"}`
         : `--as ${attach}`,
     promising: false,
+  };
+}
+
+const mediumOf = (attachment: Attachment): Medium => (attachment === "cd" ? "cd" : "usb");
+const mediumName = (attachment: Attachment): string => (attachment === "cd" ? "CD" : "USB stick");
+
+/** Nothing on the image is asked to boot: what the firmware is matters to the kernel alone, and a BIOS hands over at once. */
+function besideKernel(
+  asked: Firmware | undefined,
+  attach: Attachment | undefined,
+  image: ImageToBoot | undefined,
+  writable: boolean,
+): ChosenWay {
+  if (image !== undefined && writable && attach === "cd") throw readOnlyCd(image);
+  const standard = image?.optical === true && !writable ? "cd" : "usb";
+  return {
+    firmware: asked ?? "bios",
+    firmwareBecause: asked === undefined ? "it hands over to the kernel at once" : `--firmware ${asked}, which hands over to the kernel`,
+    attach: attach ?? standard,
+    attachBecause: attach === undefined ? `beside the kernel, as a ${mediumName(standard)}` : `beside the kernel, --as ${attach}`,
+    promising: true,
   };
 }
 
@@ -229,11 +340,23 @@ function readOnlyCd(image: ImageToBoot): HiperisoError {
   });
 }
 
+function insecureBios(image: ImageToBoot): HiperisoError {
+  return new HiperisoError({
+    what: "boot with Secure Boot",
+    where: image.path,
+    expected: "UEFI firmware",
+    found: "--firmware bios: a BIOS checks no signatures",
+    hint: "Leave --firmware away.",
+    kind: "usage",
+  });
+}
+
 function reasonsAgainst(image: ImageToBoot, firmwares: readonly Firmware[], attachments: readonly Attachment[]): string {
   return firmwares
     .flatMap((firmware) =>
       attachments.map(
-        (attachment) => `${firmware.toUpperCase()} from ${attachment === "cd" ? "CD" : "USB"}: ${image.ways[firmware][attachment].because}`,
+        (attachment) =>
+          `${firmware.toUpperCase()} from ${attachment === "cd" || attachment === "usb" ? attachment.toUpperCase() : attachment}: ${image.ways[firmware][mediumOf(attachment)].because}`,
       ),
     )
     .join("; ");
@@ -313,10 +436,10 @@ export function checkMemory(guestRamMb: number, firmware: Firmware, host: HostTo
   });
 }
 
-function planWarnings(request: BootRequest, image: ImageToBoot, host: HostToBootOn, way: ChosenWay): readonly string[] {
+function planWarnings(request: BootRequest, image: ImageToBoot | undefined, host: HostToBootOn, way: ChosenWay): readonly string[] {
   const { settings } = request;
   const warnings: string[] = [];
-  if (image.damage !== undefined) warnings.push(`The image is damaged: ${image.damage}.`);
+  if (image?.damage !== undefined) warnings.push(`The image is damaged: ${image.damage}.`);
   else if (!way.promising) warnings.push(`The image does not look bootable this way: ${way.firmwareBecause}.`);
   warnings.push(...memoryWarnings(settings.guestRam, host));
   if (request.writable) warnings.push("The guest may write to the image (--writable).");

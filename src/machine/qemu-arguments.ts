@@ -1,16 +1,23 @@
 /** A machine plan in QEMU's words. Pure: one element per argument, nothing is quoted for a shell. */
 import { qemuOptionValue } from "../formats/escape-qemu-option.ts";
-import type { DrivePlan, MachinePlan } from "./plan.ts";
+import type { DiskFile, DiskFormat } from "../image/disk-format.ts";
+import type { DrivePlan } from "./drives.ts";
+import { deviceExtras, displayArguments, type ExtrasPlaces } from "./features/arguments.ts";
+import { forwardOption } from "./features/forward.ts";
+import type { MachinePlan } from "./plan.ts";
 
 /** Where the files of one boot stand. All absolute, but the monitor's socket, which may be relative to QEMU's working directory. */
-export interface BootPlaces {
+export interface BootPlaces extends ExtrasPlaces {
   /** Private copy of the variable store, made by the recorder. */
   readonly variables: string;
   readonly firmwareLog: string;
   /** At most 107 bytes: `sockaddr_un` holds no more. */
   readonly monitorSocket: string;
+  /** Private files of this run. Overlays that the recorder makes itself stand there, named by `overlayPath`. */
+  readonly privateFolder: string;
   /** Where the recorder joins the kernel's initrds, if there are several. */
   readonly joinedInitrds: string;
+  readonly networkCapture: string;
 }
 
 /** Names by which the recorder speaks of devices to QMP. */
@@ -24,14 +31,15 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
     "-no-user-config",
     ...machineArguments(plan),
     ...firmwareArguments(plan, places),
-    ...driveArguments(plan),
+    ...driveArguments(plan, places),
     ...kernelArguments(plan, places),
-    ...deviceArguments(plan),
+    ...deviceArguments(plan, places),
     ...monitorArguments(places),
     // A guest that breaks out of its devices finds no new privileges, no processes and no old system calls.
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     // Stopped until the console is attached; and after a shutdown or a panic it stands still for its last screenshot.
     ...["-S", "-action", `${plan.reset.does === "stop" ? "reboot=shutdown," : ""}shutdown=pause,panic=pause`],
+    ...plan.extraArguments,
   ];
 }
 
@@ -48,8 +56,8 @@ function machineArguments({ machine, accelerator, processor, memoryMb, firmware 
 }
 
 /** `graphics=off` takes no display away; it tells SeaBIOS to use the serial line as well. */
-const machineOption = ({ type, smm, splitIrqchip, serialScreen }: MachinePlan["machine"]): string =>
-  [type, `smm=${smm ? "on" : "off"}`, ...(splitIrqchip ? ["kernel-irqchip=split"] : []), ...(serialScreen ? ["graphics=off"] : [])].join(
+const machineOption = ({ name, smm, splitIrqchip, serialScreen }: MachinePlan["machine"]): string =>
+  [name, `smm=${smm ? "on" : "off"}`, ...(splitIrqchip ? ["kernel-irqchip=split"] : []), ...(serialScreen ? ["graphics=off"] : [])].join(
     ",",
   );
 
@@ -79,12 +87,10 @@ interface Place {
 }
 
 /** The image first: it has the first place of its bus, and the firmware is told to boot it. */
-function driveArguments({ machine, image, drives }: MachinePlan): readonly string[] {
+function driveArguments({ machine, image, drives }: MachinePlan, places: BootPlaces): readonly string[] {
   const controllers = new Set<string>();
   const taken = new Map<DrivePlan["attach"], number>();
-  return [...(image === null ? [] : [image]), ...drives].flatMap((drive, index) => {
-    const isImage = drive === image;
-    const id = isImage ? "image" : `disk${image === null ? index : index - 1}`;
+  return namedDrives({ image, drives }).flatMap(({ id, drive }) => {
     // A CD stands on the same controller as IDE or SATA disks do.
     const bus = drive.attach === "cd" ? (machine.type === "pc" ? "ide" : "sata") : drive.attach;
     const place = taken.get(bus) ?? 0;
@@ -92,14 +98,44 @@ function driveArguments({ machine, image, drives }: MachinePlan): readonly strin
     const { device, controller } = placeOf(drive.attach, place, machine.type);
     const missing = controllers.has(controller.join(" ")) ? [] : controller;
     controllers.add(controller.join(" "));
-    const file = fileNode(drive.path, drive.blockDevice);
-    const medium = drive.attach === "cd" ? "media=cdrom,readonly=on,format=raw" : `format=raw,snapshot=${drive.writable ? "off" : "on"}`;
+    const bootIndex = drive.bootIndex === null ? "" : `,bootindex=${drive.bootIndex}`;
     return [
-      ...["-drive", `if=none,id=${id},${medium},${file}`],
+      ...["-drive", `if=none,id=${id},${mediumOptions(id, drive, places)}`],
       ...missing,
-      ...["-device", `${device},drive=${id}${drive.attach === "usb" ? ",removable=on" : ""}${isImage ? ",bootindex=1" : ""}`],
+      ...["-device", `${device},drive=${id}${bootIndex}`],
     ];
   });
+}
+
+/** By the names that QEMU knows them by: the image, and the disks beside it in their order. */
+export const namedDrives = ({ image, drives }: Pick<MachinePlan, "image" | "drives">): readonly NamedDrive[] => [
+  ...(image === null ? [] : [{ id: "image", drive: image }]),
+  ...drives.map((drive, index) => ({ id: `disk${index}`, drive })),
+];
+
+export interface NamedDrive {
+  readonly id: string;
+  readonly drive: DrivePlan;
+}
+
+export const overlayPath = ({ privateFolder }: Pick<BootPlaces, "privateFolder">, id: string): string =>
+  `${privateFolder}/${id}-overlay.qcow2`;
+
+/** QEMU's names of formats where they are not ours. */
+const QEMU_FORMATS: Partial<Record<DiskFormat, string>> = { vhd: "vpc" };
+export const qemuFormat = (format: DiskFormat): string => QEMU_FORMATS[format] ?? format;
+
+/** Every file of the chain by hand, from the top down: the names inside the files count for nothing then. */
+function mediumOptions(id: string, drive: DrivePlan, places: BootPlaces): string {
+  const overlay: DiskFile = { path: overlayPath(places, id), blockDevice: false, format: "qcow2" };
+  const [top, ...below] = [...(drive.overlayBytes === null ? [] : [overlay]), drive, ...drive.backing] as [DiskFile, ...DiskFile[]];
+  const chain = below.map((file, index) => {
+    const prefix = "backing.".repeat(index + 1);
+    return `,${prefix}driver=${qemuFormat(file.format)},${fileNode(file.path, file.blockDevice, prefix)}`;
+  });
+  const writes = drive.writable || drive.overlayBytes !== null ? "snapshot=off" : "snapshot=on";
+  const options = drive.attach === "cd" ? "media=cdrom,readonly=on" : writes;
+  return `${options},format=${qemuFormat(top.format)},${fileNode(top.path, top.blockDevice)}${chain.join("")}`;
 }
 
 /** q35 has six SATA ports of its own, named ide.0 to ide.5; pc has two IDE channels with two units each. */
@@ -107,7 +143,11 @@ function placeOf(attach: DrivePlan["attach"], place: number, machine: MachinePla
   const kind = attach === "cd" ? "ide-cd" : "ide-hd";
   switch (attach) {
     case "usb":
-      return { device: "usb-storage,bus=xhci.0", controller: ["-device", "qemu-xhci,id=xhci"] };
+      return { device: "usb-storage,bus=xhci.0,removable=on", controller: ["-device", "qemu-xhci,id=xhci"] };
+    case "nvme":
+      return { device: `nvme,serial=hiperiso${place}`, controller: [] };
+    case "sd":
+      return { device: `sd-card,bus=sdhci${place}.0`, controller: ["-device", `sdhci-pci,id=sdhci${place}`] };
     case "virtio":
       return { device: "virtio-blk-pci", controller: [] };
     case "sata":
@@ -128,29 +168,39 @@ function kernelArguments({ kernel }: MachinePlan, { joinedInitrds }: BootPlaces)
 }
 
 /** `file=` would read "name:" as a protocol and "json:" as a description; the node's own option takes any name. */
-function fileNode(path: string, blockDevice = false): string {
-  return `file.driver=${blockDevice ? "host_device" : "file"},file.filename=${qemuOptionValue(path)}`;
+function fileNode(path: string, blockDevice = false, prefix = ""): string {
+  return `${prefix}file.driver=${blockDevice ? "host_device" : "file"},${prefix}file.filename=${qemuOptionValue(path)}`;
 }
 
 const ADAPTERS = { std: "VGA", virtio: "virtio-vga" } as const;
 
-function deviceArguments({ screen, network }: MachinePlan): readonly string[] {
+function deviceArguments(plan: MachinePlan, places: BootPlaces): readonly string[] {
+  const { screen } = plan;
   const adapter = screen.vga === "none" ? [] : ["-device", ADAPTERS[screen.vga]];
-  const card =
-    network.mode === "none"
-      ? []
-      : [
-          // Without its option ROM: a firmware that tried the network would only add minutes to a boot from the image.
-          ...["-netdev", `user,id=net0,restrict=${network.mode === "restricted" ? "on" : "off"}${network.ipv6 ? "" : ",ipv6=off"}`],
-          ...["-device", `${network.card},netdev=net0,romfile=`],
-        ];
   return [
-    ...["-display", "none"],
+    ...displayArguments(plan.display, places),
     ...adapter,
-    ...card,
+    ...networkArguments(plan, places),
+    ...deviceExtras(plan, places),
     ...["-device", "pvpanic"],
     ...["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"],
     ...["-chardev", `null,id=${SERIAL_CHARDEV}`, "-serial", `chardev:${SERIAL_CHARDEV}`],
+  ];
+}
+
+function networkArguments({ network }: MachinePlan, { networkCapture }: BootPlaces): readonly string[] {
+  if (network.mode === "none") return [];
+  const user = [
+    "user,id=net0",
+    `restrict=${network.mode === "restricted" ? "on" : "off"}`,
+    ...(network.ipv6 ? [] : ["ipv6=off"]),
+    ...network.forwards.map(forwardOption),
+  ];
+  return [
+    ...["-netdev", user.join(",")],
+    // Without its option ROM: a firmware that tried the network would only add minutes to a boot from the image.
+    ...["-device", `${network.card},netdev=net0,romfile=`],
+    ...(network.dump ? ["-object", `filter-dump,id=capture,netdev=net0,file=${qemuOptionValue(networkCapture)}`] : []),
   ];
 }
 

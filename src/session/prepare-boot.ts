@@ -15,18 +15,19 @@ import { findTool } from "../host/tools.ts";
 import { type Environment, runtimeFolder, xdgFolders } from "../host/xdg.ts";
 import type { ImageFacts } from "../image/image-facts.ts";
 import { openImageFacts } from "../image/probe.ts";
+import type { DiskWish } from "../machine/disk-wish.ts";
 import type { ExtrasWish } from "../machine/features/extras.ts";
 import { chooseMachine } from "../machine/features/machine-name.ts";
 import {
   type AcceleratorWish,
   type BootRequest,
   type HostToBootOn,
-  type ImageMachinePlan,
   type ImageToBoot,
   type MachinePlan,
   planMachine,
 } from "../machine/plan.ts";
 import { type Disk, type MachineParts, planParts } from "../machine/plan-parts.ts";
+import { findDisks } from "./find-disks.ts";
 
 export const QEMU = "qemu-system-x86_64";
 /** What starts QEMU: a session without them would end before it began. */
@@ -44,21 +45,31 @@ export interface PreparedMachine {
 }
 
 export interface PreparedBoot extends PreparedMachine {
-  readonly plan: ImageMachinePlan;
-  readonly image: ImageFacts;
+  /** Undefined where a kernel is started without an image. */
+  readonly image: ImageFacts | undefined;
+}
+
+/** What a person asks for: its disks not looked at yet. */
+export interface BootWish extends Omit<BootRequest, "disks"> {
+  readonly disks: readonly DiskWish[];
+  /** Of image and disks: files below them are taken wherever they stand. */
+  readonly backingAnywhere: boolean;
 }
 
 /** Throws (kind `usage`) on an image that cannot be read or booted and on settings that contradict it; nothing has been made then. */
 export async function prepareBoot(
-  imagePath: string,
-  request: BootRequest,
+  imagePath: string | undefined,
+  wish: BootWish,
   env: Environment,
   clock: Clock,
   job: Job,
 ): Promise<PreparedBoot> {
-  const path = resolve(imagePath);
-  const image = await openImageFacts(path, job.signal);
-  const { accelerator, settings, extras } = request;
+  const { accelerator, settings, extras, kernel, backingAnywhere } = wish;
+  if (imagePath === undefined && kernel === undefined) throw nothingToBoot();
+  const path = imagePath === undefined ? undefined : resolve(imagePath);
+  const image = path === undefined ? undefined : await openImageFacts(path, job.signal, { format: undefined, backingAnywhere });
+  for (const file of kernel === undefined ? [] : [kernel.path, ...(kernel.initrds ?? [])]) await checkReadable(file, false);
+  const request: BootRequest = { ...wish, disks: await findDisks(wish.disks, backingAnywhere, job.signal) };
   await checkExtras(extras);
   const question: HostQuestion = {
     accelerator,
@@ -70,7 +81,8 @@ export async function prepareBoot(
     processorFeatures: settings.cpuFeatures !== undefined,
   };
   const known = await askHost(question, env, clock, job);
-  const imageToBoot = imageToBootOf(image, path, (await stat(path)).isBlockDevice());
+  const imageToBoot =
+    image === undefined || path === undefined ? undefined : imageToBootOf(image, path, (await stat(path)).isBlockDevice());
   return {
     plan: planMachine(request, imageToBoot, known.hostToBootOn),
     emulated: planMachine({ ...request, accelerator: "tcg" }, imageToBoot, known.hostToBootOn),
@@ -80,6 +92,15 @@ export async function prepareBoot(
     firmware: known.firmware,
   };
 }
+
+const nothingToBoot = (): HiperisoError =>
+  new HiperisoError({
+    what: "boot a machine",
+    expected: "an image, or a kernel",
+    found: "neither",
+    hint: "`hiperiso boot IMAGE`, or `hiperiso boot --kernel FILE`; --disk attaches disks beside them.",
+    kind: "usage",
+  });
 
 /** As `prepareBoot`, for a machine whose parts are given. Files are looked at here: a disk or kernel that cannot be read is refused. */
 export async function prepareParts(
@@ -213,7 +234,17 @@ function uefiOf({ chosen, because, hint }: FirmwareSearch): HostToBootOn["uefi"]
 
 /** What the machine plan needs of all that was found in an image. */
 export function imageToBootOf(image: ImageFacts, path: string, blockDevice: boolean): ImageToBoot {
-  return { path, blockDevice, optical: image.kind === "iso9660", ways: image.boots, damage: damageOf(image) };
+  const { format, backing } = image.diskFiles ?? { format: "raw", backing: [] };
+  return {
+    path,
+    blockDevice,
+    format,
+    backing,
+    sizeBytes: BigInt(image.sizeBytes),
+    optical: image.kind === "iso9660",
+    ways: image.boots,
+    damage: damageOf(image),
+  };
 }
 
 /** A file system that ends behind the end of its image was cut: what is missing will be missed, sooner or later. */

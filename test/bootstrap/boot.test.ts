@@ -58,9 +58,9 @@ describe("the machine", () => {
     expect(value(args, "-m")).toBe("4096M");
     expect(value(args, "-smp")).toBe("2");
     expect(value(args, "-machine")).toBe("pc,smm=off,kernel-irqchip=split,graphics=off");
-    expect(args).toContain("if=none,id=image,format=raw,snapshot=off,file.driver=file,file.filename=/t/a,,b/init.img");
+    expect(args).toContain("if=none,id=image,snapshot=off,format=raw,file.driver=file,file.filename=/t/a,,b/init.img");
     expect(args).toContain("ide-hd,bus=ide.0,unit=0,drive=image,bootindex=1");
-    expect(args).toContain("if=none,id=disk0,format=raw,snapshot=off,file.driver=file,file.filename=/t/a,,b/external.img");
+    expect(args).toContain("if=none,id=disk0,snapshot=off,format=raw,file.driver=file,file.filename=/t/a,,b/external.img");
     expect(args).toContain("ide-hd,bus=ide.0,unit=1,drive=disk0");
     expect(args).toContain("user,id=net0,restrict=off,ipv6=off");
     expect(args).toContain("e1000,netdev=net0,romfile=");

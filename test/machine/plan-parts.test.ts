@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HiperisoError } from "../../src/contract/error.ts";
-import type { Bus } from "../../src/machine/plan.ts";
+import type { Bus } from "../../src/machine/drives.ts";
 import { type Disk, type MachineParts, planParts, standardParts } from "../../src/machine/plan-parts.ts";
 import { qemuArguments } from "../../src/machine/qemu-arguments.ts";
 import { host, OVMF, PLACES } from "./requests.ts";
@@ -26,7 +26,7 @@ function refusal(changes: Partial<MachineParts>): HiperisoError {
 
 describe("disks", () => {
   const file = (index: number, id: string) =>
-    `if=none,id=${id},format=raw,snapshot=${index === 1 ? "off" : "on"},file.driver=file,file.filename=/d/${index}`;
+    `if=none,id=${id},snapshot=${index === 1 ? "off" : "on"},format=raw,file.driver=file,file.filename=/d/${index}`;
 
   test("the firmware boots the first; the others stand on their buses in order, with what these need", () => {
     expect(diskArguments({ disks: disks("ide", "ide", "ide", "ide") })).toEqual([
@@ -37,9 +37,9 @@ describe("disks", () => {
     ]);
     expect(diskArguments({ disks: disks("sata", "usb", "virtio", "usb", "sata") })).toEqual([
       ...[file(0, "image"), "ide-hd,bus=ide.0,drive=image,bootindex=1"],
-      ...[file(1, "disk0"), "qemu-xhci,id=xhci", "usb-storage,bus=xhci.0,drive=disk0,removable=on"],
+      ...[file(1, "disk0"), "qemu-xhci,id=xhci", "usb-storage,bus=xhci.0,removable=on,drive=disk0"],
       ...[file(2, "disk1"), "virtio-blk-pci,drive=disk1"],
-      ...[file(3, "disk2"), "usb-storage,bus=xhci.0,drive=disk2,removable=on"],
+      ...[file(3, "disk2"), "usb-storage,bus=xhci.0,removable=on,drive=disk2"],
       ...[file(4, "disk3"), "ide-hd,bus=ide.1,drive=disk3"],
     ]);
     expect(diskArguments({ disks: disks("ide", "sata", "sata") })).toEqual([

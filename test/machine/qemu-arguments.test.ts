@@ -37,9 +37,9 @@ describe("the whole command line", () => {
     ...["-device", "ide-cd,bus=ide.0,drive=image,bootindex=1"],
   ];
   const usb = [
-    ...["-drive", "if=none,id=image,format=raw,snapshot=on,file.driver=file,file.filename=/isos/demo.iso"],
+    ...["-drive", "if=none,id=image,snapshot=on,format=raw,file.driver=file,file.filename=/isos/demo.iso"],
     ...["-device", "qemu-xhci,id=xhci"],
-    ...["-device", "usb-storage,bus=xhci.0,drive=image,removable=on,bootindex=1"],
+    ...["-device", "usb-storage,bus=xhci.0,removable=on,drive=image,bootindex=1"],
   ];
   const end = [
     ...["-display", "none", "-device", "VGA", "-device", "pvpanic"],
@@ -82,7 +82,7 @@ describe("firmware of other mappings", () => {
 
 test("a block device is opened as one; a writable image gets no overlay", () => {
   const device = argumentsOf(request({ writable: true }), image("uu", { path: "/dev/sdz", blockDevice: true, optical: false }));
-  expect(device).toContain("if=none,id=image,format=raw,snapshot=off,file.driver=host_device,file.filename=/dev/sdz");
+  expect(device).toContain("if=none,id=image,snapshot=off,format=raw,file.driver=host_device,file.filename=/dev/sdz");
 });
 
 test("no network unless asked, then user mode, without an option ROM", () => {
@@ -142,7 +142,7 @@ test("any path comes back out of its option whole, and adds neither an option no
       const path = `/${text}`;
       const asked = request({ attach });
       const plan = planMachine(asked, image("uc uu", { path }), host());
-      const args = qemuArguments(plan, { variables: path, firmwareLog: path, monitorSocket: path, joinedInitrds: path });
+      const args = qemuArguments(plan, { ...PLACES, variables: path, firmwareLog: path, monitorSocket: path });
       const plain = argumentsOf(asked, image("uc uu"));
       expect(args.length).toBe(plain.length);
       args.forEach((argument, index) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { quietJob } from "../../src/contract/job.ts";
 import { systemClock } from "../../src/host/clock.ts";
-import type { Bus } from "../../src/machine/plan.ts";
+import type { Bus } from "../../src/machine/drives.ts";
 import { type MachineParts, standardParts } from "../../src/machine/plan-parts.ts";
 import { type MachineToRecord, recordMachine } from "../../src/session/new-recording.ts";
 import { onlySession, workplace } from "./harness.ts";

@@ -9,7 +9,7 @@ import { systemClock } from "../../src/host/clock.ts";
 import { defaultStore } from "../../src/live/demo.ts";
 import { buildPlan } from "../../src/live/runner.ts";
 import { Store } from "../../src/live/store.ts";
-import type { Bus } from "../../src/machine/plan.ts";
+import type { Bus } from "../../src/machine/drives.ts";
 import { standardParts } from "../../src/machine/plan-parts.ts";
 import { recordMachine } from "../../src/session/new-recording.ts";
 import type { Entry } from "../guest/payload-writer.ts";

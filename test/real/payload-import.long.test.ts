@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Bus } from "../../src/machine/plan.ts";
+import type { Bus } from "../../src/machine/drives.ts";
 import { Workshop } from "../guest/importer-builds.ts";
 import { container, type Entry } from "../guest/payload-writer.ts";
 import { workplace } from "./harness.ts";
