@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as z from "zod";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Ending, endingSchema, SESSION_FILES } from "../contract/session.ts";
+import { withoutMessageTimes } from "../formats/qemu-messages.ts";
 import { STEP_DIRECTIVES } from "./build-marks.ts";
 import type { ExpectedStep } from "./build-notes.ts";
 import { type ArrivalTimes, decodeSerialTimes } from "./serial-times.ts";
@@ -46,7 +47,7 @@ export async function readSessionEvidence(directory: string): Promise<SessionEvi
     stat(join(directory, SESSION_FILES.trace)).then(({ size }) => size > 0, onlyMissing(false)),
     readSteps(join(directory, SESSION_FILES.buildSteps)),
   ]);
-  return { ending, times: decodeSerialTimes(times), screen, firmwareLog, qemuErrors, hasTrace, steps };
+  return { ending, times: decodeSerialTimes(times), screen, firmwareLog, qemuErrors: withoutMessageTimes(qemuErrors), hasTrace, steps };
 }
 
 async function readStart(path: string): Promise<string> {

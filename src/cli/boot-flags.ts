@@ -64,7 +64,7 @@ export function refuseUnbuiltFlags(said: SettingValues, settings: Settings): voi
     throw new HiperisoError({
       what: `boot with ${flagOf(parameter)} ${value === "on" ? "" : value}`.trim(),
       found: "this is not built yet in this version",
-      hint: `Leave ${flagOf(parameter)} away${setting === "traceLevel" ? ", or say --trace-level none" : ""}.`,
+      hint: `Leave ${flagOf(parameter)} away.`,
       kind: "usage",
     });
   }

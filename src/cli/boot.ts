@@ -15,6 +15,7 @@ import { addSettingFlags, settingsOf } from "./boot-flags.ts";
 import { addMachineFlags, extrasOf, impliedSettings, type MachineOptions, waysIn } from "./boot-machine.ts";
 import { addScriptFlags, type ScriptOptions, scriptedBoot } from "./boot-script.ts";
 import { settle } from "./boot-settings.ts";
+import { addTraceFlags, type TraceOptions } from "./boot-trace.ts";
 import type { Cli } from "./cli.ts";
 import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
@@ -69,6 +70,7 @@ export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
   addDriveFlags(command);
   addMachineFlags(command);
   addScriptFlags(command);
+  addTraceFlags(command);
   addSettingFlags(command);
   return command.action(async (image, options) => {
     const recorded = await boot(cli, image, options, hooks);
@@ -76,7 +78,7 @@ export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
   });
 }
 
-interface BootOptions extends DriveOptions, MachineOptions, ScriptOptions {
+interface BootOptions extends DriveOptions, MachineOptions, ScriptOptions, TraceOptions {
   readonly timeLimit?: number | undefined;
   readonly hangLimit?: number | undefined;
   readonly accel: "auto" | "kvm" | "tcg";
@@ -120,6 +122,7 @@ async function boot(cli: Cli, image: string | undefined, options: BootOptions, h
     network: options.network,
     limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit, ...limits },
     extras: extrasOf(options, env),
+    traceLimitMb: options.traceLimit,
   };
   const rules = await ownRulesFor(cli, options.rules);
   const prepared = await prepareBoot(image, request, env, systemClock, job);

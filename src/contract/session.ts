@@ -47,6 +47,12 @@ export const SESSION_FILES = {
   screenshotPrefix: "screen-",
   /** The report as one page for a browser, with the log and the screenshots in it. */
   reportPage: "report.html",
+  /** The declarations of the events in `trace.bin`, so that it can be read on another computer. */
+  traceEvents: "trace.events",
+  /** What the trace holds and what it lacks: `TraceFacts`. */
+  traceFacts: "trace.json",
+  /** Lines of QEMU's log that are not in the trace, or not surely; a JSON object a line. */
+  traceRest: "trace.rest",
   /** The steps of the build that runs in the guest, in order, where one does. */
   buildSteps: "build-steps.json",
   /** Where the guest's screen can be seen by VNC while it runs: `Display`. */

@@ -14,6 +14,7 @@ import type { Forward } from "./features/forward.ts";
 import { chooseMachine, type MachineType } from "./features/machine-name.ts";
 import { missingFeatures, parseProcessorFeatures, processorWords } from "./features/processor-features.ts";
 import { type AskedLimits, type Limits, planLimits } from "./limits.ts";
+import type { TracePlan } from "./trace.ts";
 
 /** How firmware is given an image that it is to boot. */
 export const ATTACHMENTS = ["cd", "usb", "virtio", "sata", "nvme", "sd"] as const;
@@ -83,6 +84,8 @@ export interface MachinePlan extends Extras {
   /** `stop`: the first reset ends the boot as a shutdown would (QEMU's -no-reboot). */
   readonly reset: Choice & { readonly does: "restart" | "stop" };
   readonly limits: Limits;
+  /** Which of QEMU's events are recorded; absent where none are. */
+  readonly trace?: TracePlan;
   /** What was asked for and is not done, or may surprise; shown to the person and kept in the session. */
   readonly warnings: readonly string[];
 }

@@ -5,6 +5,7 @@ import type { DrivePlan } from "./drives.ts";
 import { deviceExtras, displayArguments, type ExtrasPlaces } from "./features/arguments.ts";
 import { forwardOption } from "./features/forward.ts";
 import type { MachinePlan } from "./plan.ts";
+import { type TracePlaces, traceArguments } from "./trace.ts";
 
 /** Where the files of one boot stand. All absolute, but the monitor's socket, which may be relative to QEMU's working directory. */
 export interface BootPlaces extends ExtrasPlaces {
@@ -18,6 +19,7 @@ export interface BootPlaces extends ExtrasPlaces {
   /** Where the recorder joins the kernel's initrds, if there are several. */
   readonly joinedInitrds: string;
   readonly networkCapture: string;
+  readonly trace: TracePlaces;
 }
 
 /** Names by which the recorder speaks of devices to QMP. */
@@ -35,6 +37,7 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
     ...kernelArguments(plan, places),
     ...deviceArguments(plan, places),
     ...monitorArguments(places),
+    ...(plan.trace === undefined ? [] : traceArguments(plan.trace, places.trace)),
     // A guest that breaks out of its devices finds no new privileges, no processes and no old system calls.
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     // Stopped until the console is attached; and after a shutdown or a panic it stands still for its last screenshot.

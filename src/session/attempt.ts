@@ -10,10 +10,12 @@ import type { PassedStage } from "../contract/verdict.ts";
 import { shellCommand } from "../formats/escape-shell.ts";
 import { drawnPixels } from "../formats/ppm.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
+import type { Clock } from "../host/clock.ts";
 import { identityOf } from "../host/process-identity.ts";
 import type { QmpEvent } from "../host/qmp.ts";
 import { type MachinePlan, variableStoreTemplate } from "../machine/plan.ts";
 import { type BootPlaces, qemuArguments } from "../machine/qemu-arguments.ts";
+import type { TracePlaces, TracePlan } from "../machine/trace.ts";
 import { encodeJson, type SessionDirectory } from "./directory.ts";
 import { displayPlace } from "./display.ts";
 import { GuestDriver } from "./drive.ts";
@@ -26,6 +28,7 @@ import type { Recording } from "./recording.ts";
 import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./screen.ts";
 import { SerialFollower } from "./serial-follower.ts";
 import { startTpm, tpmSocketPath } from "./tpm.ts";
+import { prepareTrace, type TraceRecorderStart } from "./trace-recorder.ts";
 import { BootWatch, type Stop } from "./watch-boot.ts";
 
 const HEARTBEAT_MS = 5_000;
@@ -57,6 +60,7 @@ export async function runAttempt(
   const early: QmpEvent[] = [];
   const told = { qmp: (event: QmpEvent): void => void early.push(event) };
   const start = { ...guestStart(directory, scratch, plan, args, recording), onEvent: (event: QmpEvent) => told.qmp(event) };
+  await using trace = plan.trace === undefined ? null : await prepareTrace(traceStart(directory, scratch, plan.trace, clock));
   await using _tpm = plan.tpm === null ? null : await startTpm(plan.tpm, scratch, start);
   let started: Guest;
   try {
@@ -66,6 +70,7 @@ export async function runAttempt(
     return await neverStarted(directory, plan, goal, reasonOf(error));
   }
   await using guest = started;
+  trace?.setProcess(guest.pid);
   await directory.writeJson(SESSION_FILES.qemuProcess, identityOf(guest.pid) ?? {});
   await announceDisplay(directory, plan, guest, recording);
 
@@ -120,6 +125,7 @@ export async function runAttempt(
   using _heart = every(HEARTBEAT_MS, () => {
     directory.beat().catch(() => {}); // a full disk ends the session where it hurts: at the files of its end
     follower.sync();
+    trace?.sync();
   });
   using ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
   follower.start((error) => watch.fail(error));
@@ -138,6 +144,7 @@ export async function runAttempt(
   await guest.end(plan.limits.quitMs);
   follower.stop();
   const exit = await guest.ended;
+  await trace?.end();
   await rm(directory.file(SESSION_FILES.vncSocket), { force: true }); // QEMU leaves it behind
   await directory.markPhase("qemu_exited");
   await setStatus("qemu_exited", exit.code);
@@ -171,7 +178,7 @@ async function prepareFiles(
   const again = plan !== first; // KVM could not run it
 
   const places: BootPlaces = {
-    variables: join(scratch, "variables.fd"),
+    variables: variablesPath(scratch),
     firmwareLog: directory.file(SESSION_FILES.firmwareLog),
     monitorSocket: await placeSocket(SESSION_FILES.monitorSocket, directory.path, scratch),
     vncSocket: await placeSocket(SESSION_FILES.vncSocket, directory.path, scratch),
@@ -179,6 +186,7 @@ async function prepareFiles(
     networkCapture: directory.file(SESSION_FILES.networkCapture),
     privateFolder: scratch,
     joinedInitrds: join(scratch, "initrd.img"),
+    trace: tracePlaces(scratch),
   };
   await writeFileAtomic(directory.file(SESSION_FILES.plan), mask(encodeJson({ ...plan, monitor_socket: places.monitorSocket })));
   await makeDisks(plan, { privateFolder: scratch, directory: directory.path, again });
@@ -193,6 +201,17 @@ async function prepareFiles(
   await writeFileAtomic(directory.file(SESSION_FILES.qemuCommandLine), `${shellCommand([plan.qemu, ...args])}\n`);
   return args;
 }
+
+const variablesPath = (scratch: string): string => join(scratch, "variables.fd");
+const tracePlaces = (scratch: string): TracePlaces => ({ list: join(scratch, "trace.list"), fifo: join(scratch, "trace.fifo") });
+
+const traceStart = (directory: SessionDirectory, scratch: string, plan: TracePlan, clock: Clock): TraceRecorderStart => ({
+  directory: directory.path,
+  plan,
+  places: tracePlaces(scratch),
+  variables: variablesPath(scratch),
+  clock,
+});
 
 function guestStart(directory: SessionDirectory, scratch: string, plan: MachinePlan, args: readonly string[], { env, job }: Recording) {
   return {

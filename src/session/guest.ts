@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { withoutMessageTimes } from "../formats/qemu-messages.ts";
 import { endProcess, type GuardedProcess, startGuarded } from "../host/guarded-process.ts";
 import { QmpClient, type QmpEvent } from "../host/qmp.ts";
 import { MONITOR_FD, SERIAL_CHARDEV } from "../machine/qemu-arguments.ts";
@@ -129,7 +130,7 @@ export async function lastWords(errorLog: string): Promise<string> {
     const { size } = await file.stat();
     const tail = Buffer.alloc(Math.min(size, 2000));
     await file.read(tail, 0, tail.length, size - tail.length);
-    return tail.toString("utf8").trim().split("\n").slice(-3).join("; ");
+    return withoutMessageTimes(tail.toString("utf8")).trim().split("\n").slice(-3).join("; ");
   } finally {
     await file.close();
   }

@@ -12,6 +12,7 @@ import { checkPortFree } from "../host/ports.ts";
 import { machineVersionOf, qemuFacts } from "../host/qemu-facts.ts";
 import { qemuProcessors } from "../host/qemu-processors.ts";
 import { findTool } from "../host/tools.ts";
+import { traceDeclarations, traceLists } from "../host/trace-files.ts";
 import { type Environment, runtimeFolder, xdgFolders } from "../host/xdg.ts";
 import type { ImageFacts } from "../image/image-facts.ts";
 import { openImageFacts } from "../image/probe.ts";
@@ -27,6 +28,7 @@ import {
   planMachine,
 } from "../machine/plan.ts";
 import { type Disk, type MachineParts, planParts } from "../machine/plan-parts.ts";
+import { planTrace, type TraceOffer, type TracePlan } from "../machine/trace.ts";
 import { findDisks } from "./find-disks.ts";
 
 export const QEMU = "qemu-system-x86_64";
@@ -54,6 +56,8 @@ export interface BootWish extends Omit<BootRequest, "disks"> {
   readonly disks: readonly DiskWish[];
   /** Of image and disks: files below them are taken wherever they stand. */
   readonly backingAnywhere: boolean;
+  /** MB of trace; undefined: as the level has it. */
+  readonly traceLimitMb?: number | undefined;
 }
 
 /** Throws (kind `usage`) on an image that cannot be read or booted and on settings that contradict it; nothing has been made then. */
@@ -81,16 +85,23 @@ export async function prepareBoot(
     processorFeatures: settings.cpuFeatures !== undefined,
   };
   const known = await askHost(question, env, clock, job);
+  const trace = planTrace({ level: settings.traceLevel, limitMb: wish.traceLimitMb }, await known.askTrace());
   const imageToBoot =
     image === undefined || path === undefined ? undefined : imageToBootOf(image, path, (await stat(path)).isBlockDevice());
   return {
-    plan: planMachine(request, imageToBoot, known.hostToBootOn),
-    emulated: planMachine({ ...request, accelerator: "tcg" }, imageToBoot, known.hostToBootOn),
+    plan: traced(planMachine(request, imageToBoot, known.hostToBootOn), trace),
+    emulated: traced(planMachine({ ...request, accelerator: "tcg" }, imageToBoot, known.hostToBootOn), trace),
     image,
     host: known.host,
     kvm: known.kvm,
     firmware: known.firmware,
   };
+}
+
+/** A trace that cannot be had is told; the boot goes on without one. */
+function traced(plan: MachinePlan, trace: TracePlan | string | undefined): MachinePlan {
+  if (trace === undefined) return plan;
+  return typeof trace === "string" ? { ...plan, warnings: [...plan.warnings, trace] } : { ...plan, trace };
 }
 
 const nothingToBoot = (): HiperisoError =>
@@ -165,6 +176,7 @@ async function checkReadable(path: string, writable: boolean): Promise<boolean> 
 
 interface HostKnown extends Pick<PreparedMachine, "host" | "kvm" | "firmware"> {
   readonly hostToBootOn: HostToBootOn;
+  readonly askTrace: () => Promise<TraceOffer>;
 }
 
 interface HostQuestion extends AcceleratorWish {
@@ -217,7 +229,12 @@ async function askHost(question: HostQuestion, env: Environment, clock: Clock, j
       processor,
     },
   };
-  return { hostToBootOn, host, kvm, firmware };
+  const askTrace = async (): Promise<TraceOffer> => ({
+    lists: await traceLists(env),
+    declarations: await traceDeclarations(qemu),
+    binary: facts.simpleTrace,
+  });
+  return { hostToBootOn, host, kvm, firmware, askTrace };
 }
 
 /** The probe costs time: it is asked only where its answer decides something. */

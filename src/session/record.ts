@@ -120,7 +120,22 @@ async function saveHostInventory(directory: SessionDirectory, { hostInventory, j
 async function putAside(directory: SessionDirectory, name: string): Promise<void> {
   await mkdir(directory.file(name), { recursive: true });
   const { serial, serialTimes, firmwareLog, qemuErrors, qemuCommandLine, plan, screenText, script, networkCapture } = SESSION_FILES;
-  for (const file of [serial, serialTimes, firmwareLog, qemuErrors, qemuCommandLine, plan, screenText, script, networkCapture]) {
+  const { trace, traceEvents, traceFacts, traceRest } = SESSION_FILES;
+  for (const file of [
+    serial,
+    serialTimes,
+    firmwareLog,
+    qemuErrors,
+    qemuCommandLine,
+    plan,
+    screenText,
+    script,
+    networkCapture,
+    trace,
+    traceEvents,
+    traceFacts,
+    traceRest,
+  ]) {
     await rename(directory.file(file), join(directory.file(name), file)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });

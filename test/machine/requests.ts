@@ -13,6 +13,7 @@ export const PLACES: BootPlaces = {
   vncSocket: "/logs/s/vnc.sock",
   tpmSocket: "/tmp/s/tpm.sock",
   networkCapture: "/logs/s/network.pcap",
+  trace: { list: "/scratch/trace.list", fifo: "/scratch/trace.fifo" },
 };
 
 export const OVMF: FirmwareFiles = {
