@@ -13,6 +13,7 @@ import { addDriveFlags, type DriveOptions, drivesOf } from "./boot-drives.ts";
 import { type BootFace, bootFace } from "./boot-face.ts";
 import { addSettingFlags, settingsOf } from "./boot-flags.ts";
 import { addMachineFlags, extrasOf, impliedSettings, type MachineOptions, waysIn } from "./boot-machine.ts";
+import { addMenuFlags, type MenuOptions, menuSettings, menuWishOf } from "./boot-menu-flags.ts";
 import { addScriptFlags, type ScriptOptions, scriptedBoot } from "./boot-script.ts";
 import { settle } from "./boot-settings.ts";
 import { addTraceFlags, type TraceOptions } from "./boot-trace.ts";
@@ -68,6 +69,7 @@ export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
         `${examplesText(EXAMPLES)}\nExit status: 0 the goal was reached, 1 it was not, 2 wrong usage or configuration, 3 hiperiso or a tool it needs failed.`,
     );
   addDriveFlags(command);
+  addMenuFlags(command);
   addMachineFlags(command);
   addScriptFlags(command);
   addTraceFlags(command);
@@ -78,7 +80,7 @@ export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
   });
 }
 
-interface BootOptions extends DriveOptions, MachineOptions, ScriptOptions, TraceOptions {
+interface BootOptions extends DriveOptions, MachineOptions, MenuOptions, ScriptOptions, TraceOptions {
   readonly timeLimit?: number | undefined;
   readonly hangLimit?: number | undefined;
   readonly accel: "auto" | "kvm" | "tcg";
@@ -93,7 +95,7 @@ async function boot(cli: Cli, image: string | undefined, options: BootOptions, h
   const { env, job } = cli;
   const { goal, drive, limits } = await scriptedBoot(options, env, hooks.script);
   createGoal(goal); // refused before the questions that take time
-  const said = { ...impliedSettings(options), ...settingsOf({ ...options }) };
+  const said = { ...impliedSettings(options), ...menuSettings(options), ...settingsOf({ ...options }) };
   const drives = drivesOf(options, env);
   const subject = resolve(image ?? drives.kernel?.path ?? "");
   const { settings, warnings: told, notes } = await settle(subject, said, options.config, env);
@@ -118,6 +120,7 @@ async function boot(cli: Cli, image: string | undefined, options: BootOptions, h
   const request: BootWish = {
     ...drives,
     settings,
+    menu: menuWishOf(options),
     accelerator: options.accel,
     network: options.network,
     limits: { timeLimitS: options.timeLimit, hangLimitS: options.hangLimit, ...limits },

@@ -3,7 +3,6 @@ import type { SettingName, Settings } from "../contract/parameters.ts";
 
 /** Of each such setting the one value that is built. */
 export const ONLY_BUILT: ReadonlyMap<SettingName, Settings[SettingName]> = new Map<SettingName, Settings[SettingName]>([
-  ["bootMode", "normal"],
   ["autoInstall", undefined],
   ["persistence", undefined],
   ["dud", undefined],

@@ -41,7 +41,7 @@ export interface RecordingWish {
 
 export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: RecordingPlace): Recording {
   const { subject, settings, goal, rules, steps = [], warnings, added = {} } = wish;
-  const { host, kvm, plan, emulated, firmware } = wish.prepared;
+  const { host, kvm, plan, emulated, firmware, furnish } = wish.prepared;
   const identity = readIdentity(env);
   const mask = (text: string) => maskIdentity(text, identity);
   const hostOfSession = {
@@ -54,6 +54,7 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
   return {
     plan,
     emulated,
+    furnish,
     goal,
     rules,
     steps,

@@ -19,6 +19,7 @@ import { openImageFacts } from "../image/probe.ts";
 import type { DiskWish } from "../machine/disk-wish.ts";
 import type { ExtrasWish } from "../machine/features/extras.ts";
 import { chooseMachine } from "../machine/features/machine-name.ts";
+import { checkMemoryCopy } from "../machine/memory-copy.ts";
 import {
   type AcceleratorWish,
   type BootRequest,
@@ -30,6 +31,9 @@ import {
 import { type Disk, type MachineParts, planParts } from "../machine/plan-parts.ts";
 import { planTrace, type TraceOffer, type TracePlan } from "../machine/trace.ts";
 import { findDisks } from "./find-disks.ts";
+import type { Furnish } from "./furnish.ts";
+import { type ImageKernel, kernelFromImage, type MenuWish } from "./image-kernel.ts";
+import { imageInMemory } from "./memory-disk.ts";
 
 export const QEMU = "qemu-system-x86_64";
 /** What starts QEMU: a session without them would end before it began. */
@@ -44,6 +48,8 @@ export interface PreparedMachine {
   readonly kvm: Pick<KvmProbe, "state" | "because">;
   /** Descriptors of firmware that were seen and not taken, each with its reason. */
   readonly firmware: FirmwareSearch;
+  /** What is made of the image when its session has begun. */
+  readonly furnish?: Furnish | undefined;
 }
 
 export interface PreparedBoot extends PreparedMachine {
@@ -56,6 +62,8 @@ export interface BootWish extends Omit<BootRequest, "disks"> {
   readonly disks: readonly DiskWish[];
   /** Of image and disks: files below them are taken wherever they stand. */
   readonly backingAnywhere: boolean;
+  /** For `boot_mode grub2`. */
+  readonly menu?: MenuWish | undefined;
   /** MB of trace; undefined: as the level has it. */
   readonly traceLimitMb?: number | undefined;
 }
@@ -73,7 +81,12 @@ export async function prepareBoot(
   const path = imagePath === undefined ? undefined : resolve(imagePath);
   const image = path === undefined ? undefined : await openImageFacts(path, job.signal, { format: undefined, backingAnywhere });
   for (const file of kernel === undefined ? [] : [kernel.path, ...(kernel.initrds ?? [])]) await checkReadable(file, false);
-  const request: BootRequest = { ...wish, disks: await findDisks(wish.disks, backingAnywhere, job.signal) };
+  const fromMenu = image === undefined || path === undefined ? undefined : await menuKernel(path, image, wish, job.signal);
+  const request: BootRequest = {
+    ...wish,
+    kernel: kernel ?? fromMenu?.kernel,
+    disks: await findDisks(wish.disks, backingAnywhere, job.signal),
+  };
   await checkExtras(extras);
   const question: HostQuestion = {
     accelerator,
@@ -88,7 +101,9 @@ export async function prepareBoot(
   const trace = planTrace({ level: settings.traceLevel, limitMb: wish.traceLimitMb }, await known.askTrace());
   const imageToBoot =
     image === undefined || path === undefined ? undefined : imageToBootOf(image, path, (await stat(path)).isBlockDevice());
+  const inMemory = imageToBoot === undefined ? undefined : memoryImage(imageToBoot, wish, known.hostToBootOn, env);
   return {
+    furnish: fromMenu?.furnish ?? inMemory,
     plan: traced(planMachine(request, imageToBoot, known.hostToBootOn), trace),
     emulated: traced(planMachine({ ...request, accelerator: "tcg" }, imageToBoot, known.hostToBootOn), trace),
     image,
@@ -96,6 +111,40 @@ export async function prepareBoot(
     kvm: known.kvm,
     firmware: known.firmware,
   };
+}
+
+/** `boot_mode grub2`; a kernel that was given takes its place. */
+async function menuKernel(path: string, image: ImageFacts, wish: BootWish, signal: AbortSignal): Promise<ImageKernel | undefined> {
+  const { settings, kernel, backingAnywhere, menu = { entry: undefined, append: undefined } } = wish;
+  if (settings.bootMode !== "grub2" || kernel !== undefined) return undefined;
+  if (settings.secureBoot) {
+    throw new HiperisoError({
+      what: "start a kernel out of the image",
+      where: path,
+      expected: "--boot-mode grub2 or --secure-boot",
+      found: "both: a kernel that is started without the image's boot loader was not checked by it",
+      kind: "usage",
+    });
+  }
+  return await kernelFromImage(path, image, { format: undefined, backingAnywhere }, menu, signal);
+}
+
+/** `boot_mode memdisk`, refused where there is no room for it. */
+function memoryImage(image: ImageToBoot, { settings, writable }: BootWish, host: HostToBootOn, env: Environment): Furnish | undefined {
+  if (settings.bootMode !== "memdisk") return undefined;
+  const against = writable ? "--writable: what the guest writes to a copy is lost" : undefined;
+  const found = against ?? (image.backing.length > 0 ? "an image that leans on other files" : undefined);
+  if (found !== undefined) {
+    const expected = "an image that stands in one file and is only read";
+    throw new HiperisoError({ what: "copy the image into memory", where: image.path, expected, found, kind: "usage" });
+  }
+  checkMemoryCopy({
+    image: image.path,
+    imageBytes: image.sizeBytes,
+    guestRamMb: settings.guestRam,
+    availableRamMb: host.availableRamMb,
+  });
+  return imageInMemory(image.path, env);
 }
 
 /** A trace that cannot be had is told; the boot goes on without one. */

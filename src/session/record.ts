@@ -46,12 +46,14 @@ async function recordIn(directory: SessionDirectory, scratch: string, recording:
     await directory.markPhase("started");
     if (recording.steps.length > 0) await directory.writeJson(SESSION_FILES.buildSteps, recording.steps);
     await saveHostInventory(directory, recording);
-    ending = await runAttempt(directory, scratch, recording.plan, recording);
+    await using furnished = await recording.furnish?.(scratch, recording.job);
+    const furnish = (plan: MachinePlan) => furnished?.change(plan) ?? plan;
+    ending = await runAttempt(directory, scratch, furnish(recording.plan), recording);
     if (recording.plan.accelerator.use === "kvm" && kvmFailed(ending)) {
       emulated = true;
       await putAside(directory, "attempt-1-kvm");
       recording.onEvent({ type: "restart", because: ending.detail });
-      ending = { ...(await runAttempt(directory, scratch, recording.emulated, recording)), first_attempt: ending };
+      ending = { ...(await runAttempt(directory, scratch, furnish(recording.emulated), recording)), first_attempt: ending };
     }
   } catch (error) {
     ending = await failedEnding(directory, recording.goal, error);

@@ -10,6 +10,7 @@ import type { MachinePlan } from "../machine/plan.ts";
 import type { NewSession } from "./directory.ts";
 import type { DisplayPlace } from "./display.ts";
 import type { Drive } from "./drive.ts";
+import type { Furnish } from "./furnish.ts";
 
 /** What a session tells while it lives. A session of a program has no machine, and so no plan. Text from the guest is as it came: whoever shows it makes it harmless. */
 export type SessionEvent =
@@ -28,6 +29,8 @@ export interface Recording {
   readonly plan: MachinePlan;
   /** The same machine under emulation, for a guest that KVM could not run. */
   readonly emulated: MachinePlan;
+  /** What both need and is made only when the session has begun. */
+  readonly furnish?: Furnish | undefined;
   readonly goal: string;
   /** A person's own rules for the analyser, beside the table's. */
   readonly rules: readonly Rule[];
