@@ -165,6 +165,7 @@ function conclude(serial: ConsoleScan, options: ScanOptions, evidence: SessionEv
     })),
     decided_by: { rule: verdict.rule, lines: verdict.lines },
     ...(build === undefined ? {} : { build }),
+    ...(evidence.script === undefined ? {} : { script: evidence.script }),
     boots: lastBoot,
     last_line: serial.lastLine === 0 ? null : { line: serial.lastLine, text: serial.lastText() },
   };

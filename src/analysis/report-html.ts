@@ -13,6 +13,7 @@ import { type LogAnchors, logAnchors, logOutline, logSections, type ShownLog } f
 import { count, duration, size } from "./quantities.ts";
 import { buildSection, stoppedIn } from "./report-build.ts";
 import { STYLE } from "./report-html-style.ts";
+import { scriptSection } from "./report-script.ts";
 import type { Screenshot } from "./screenshots.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
 import type { ReportedStage, SessionReport } from "./session-report.ts";
@@ -59,6 +60,7 @@ export function reportHtml(content: PageContent): string {
   const hasScreen = screenshots.length > 0 || evidence.screen.trim() !== "";
   const sections: readonly (Section | undefined)[] = [
     { id: "timeline", title: "Timeline", body: timelineSection(page) },
+    report.script === undefined ? undefined : { id: "script", title: "The script", body: scriptSection(report.script, page.anchors.line) },
     report.build === undefined
       ? undefined
       : { id: "build", title: "The build", body: buildSection(report.build, report.boot_result, page.anchors.line) },

@@ -5,6 +5,7 @@ import { printable } from "../formats/escape-terminal.ts";
 import { adviceOf } from "./advice.ts";
 import { rootCause, type ToldFinding } from "./findings.ts";
 import { buildRows, stoppedIn } from "./report-build.ts";
+import { scriptRows } from "./report-script.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
 import type { SessionReport } from "./session-report.ts";
 
@@ -18,6 +19,7 @@ export function reportText(report: SessionReport, analysis: SessionAnalysis, evi
   const sections = [
     [verdictLine(report, evidence)],
     ["Timeline", ...timeline(report, evidence)],
+    section("The script", scriptRows(report.script)),
     section("The build", buildRows(report.build, report.boot_result)),
     section("What went wrong", wrongs(report)),
     section("Also seen", others(report)),

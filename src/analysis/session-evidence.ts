@@ -2,7 +2,7 @@ import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
-import { type Ending, endingSchema, SESSION_FILES } from "../contract/session.ts";
+import { type Ending, endingSchema, type ScriptFile, SESSION_FILES, scriptFileSchema } from "../contract/session.ts";
 import { withoutMessageTimes } from "../formats/qemu-messages.ts";
 import { STEP_DIRECTIVES } from "./build-marks.ts";
 import type { ExpectedStep } from "./build-notes.ts";
@@ -20,6 +20,8 @@ export interface SessionEvidence {
   readonly hasTrace: boolean;
   /** The steps of the build that was to run in the guest; empty for any other boot. */
   readonly steps: readonly ExpectedStep[];
+  /** What the script did that drove the guest. */
+  readonly script?: ScriptFile | undefined;
 }
 
 /** A console log without anything beside it. */
@@ -38,7 +40,7 @@ const TEXT_BYTES_MAX = 4 * 1024 * 1024;
 
 export async function readSessionEvidence(directory: string): Promise<SessionEvidence> {
   const text = (name: string) => readStart(join(directory, name));
-  const [ending, times, screen, firmwareLog, qemuErrors, hasTrace, steps] = await Promise.all([
+  const [ending, times, screen, firmwareLog, qemuErrors, hasTrace, steps, script] = await Promise.all([
     readEnding(join(directory, SESSION_FILES.ending)),
     readFile(join(directory, SESSION_FILES.serialTimes), "latin1").catch(onlyMissing("")),
     text(SESSION_FILES.screenText),
@@ -46,8 +48,18 @@ export async function readSessionEvidence(directory: string): Promise<SessionEvi
     text(SESSION_FILES.qemuErrors),
     stat(join(directory, SESSION_FILES.trace)).then(({ size }) => size > 0, onlyMissing(false)),
     readSteps(join(directory, SESSION_FILES.buildSteps)),
+    readScriptFile(join(directory, SESSION_FILES.script)),
   ]);
-  return { ending, times: decodeSerialTimes(times), screen, firmwareLog, qemuErrors: withoutMessageTimes(qemuErrors), hasTrace, steps };
+  return {
+    ending,
+    times: decodeSerialTimes(times),
+    screen,
+    firmwareLog,
+    qemuErrors: withoutMessageTimes(qemuErrors),
+    hasTrace,
+    steps,
+    script,
+  };
 }
 
 async function readStart(path: string): Promise<string> {
@@ -94,6 +106,16 @@ async function readSteps(path: string): Promise<readonly ExpectedStep[]> {
     return stepsSchema.safeParse(JSON.parse(text)).data ?? [];
   } catch {
     return [];
+  }
+}
+
+/** A damaged one counts as none. */
+async function readScriptFile(path: string): Promise<ScriptFile | undefined> {
+  const text = await readFile(path, "utf8").catch(onlyMissing(""));
+  try {
+    return scriptFileSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
   }
 }
 

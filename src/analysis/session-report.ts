@@ -1,4 +1,5 @@
 import type { Report, StageReached } from "../contract/report.ts";
+import type { ScriptFile } from "../contract/session.ts";
 import type { BuildReport } from "./build-notes.ts";
 import type { ToldFinding } from "./findings.ts";
 
@@ -18,6 +19,8 @@ export interface SessionReport extends Report {
   readonly decided_by: { readonly rule: string; readonly lines: readonly number[] };
   /** Only where a build was seen, or one was to run. */
   readonly build?: BuildReport;
+  /** Only where a script drove the guest: what it did, step by step. */
+  readonly script?: ScriptFile;
   /** Boots in the log. */
   readonly boots: number;
   /** The last line of serial.log with something on it. */
