@@ -111,15 +111,13 @@ export async function addSet(changing: Changing, directory: Directory, name: str
 
 export async function findRoom(changing: Changing, directory: Directory, count: number): Promise<Room> {
   const { medium } = changing;
-  const perSector = medium.sectorBytes / ENTRY_BYTES;
-  const straddles = (slot: number) => count > 1 && slot % perSector === perSector - 1;
   const survey = await changing.surveys.of(directory);
   for (const hole of survey.free) {
-    const slot = straddles(hole.slot) ? hole.slot + 1 : hole.slot;
+    const slot = placeFrom(hole.slot, count, medium);
     if (slot + count <= hole.slot + hole.count) return { directory, slot, edits: [] };
   }
-  const pad = straddles(survey.tail) ? 1 : 0;
-  const slot = survey.tail + pad;
+  const slot = placeFrom(survey.tail, count, medium);
+  const pad = slot - survey.tail;
   let grown = directory;
   // One slot stays free: GRUB does not look at a folder's size, and in one whose clusters are in a row reads on until an entry of kind 0.
   while (slotsOf(grown) < slot + count + 1) grown = await growDirectory(changing, grown);
@@ -129,11 +127,24 @@ export async function findRoom(changing: Changing, directory: Directory, count: 
     const behind = await readSlots(medium, grown, slot + count, 1);
     if (behind.length > 0 && behind[0] !== ENTRY.end) edits.push({ slot: slot + count, bytes: new Uint8Array(ENTRY_BYTES) });
   }
-  if (pad === 0 || survey.tail < survey.end) return { directory: grown, slot, edits };
+  if (pad === 0 || survey.end >= slot) return { directory: grown, slot, edits };
   const unused = new Uint8Array(ENTRY_BYTES);
   unused[0] = ENTRY_UNUSED; // kind 0 would end the folder here
-  await applyEdits(medium, grown, [...edits, { slot, bytes: new Uint8Array(ENTRY_BYTES) }, { slot: survey.tail, bytes: unused }]);
+  const padding = Array.from({ length: pad }, (_, index) => ({ slot: survey.tail + index, bytes: unused }));
+  await applyEdits(medium, grown, [...edits, { slot, bytes: new Uint8Array(ENTRY_BYTES) }, ...padding]);
   return { directory: grown, slot, edits: [] };
+}
+
+/**
+ * The first slot from `slot` on where a set of `count` entries may start, or the next sector's first. Its first two entries stay in one sector; and it
+ * lies in two clusters at most: fsck.exfat 1.2 takes the third for damage (seen with clusters of 512 bytes, the only ones that a set can fill).
+ */
+function placeFrom(slot: number, count: number, { sectorBytes, clusterBytes }: Medium): number {
+  const perSector = sectorBytes / ENTRY_BYTES;
+  const perCluster = clusterBytes / ENTRY_BYTES;
+  const parted = count > 1 && slot % perSector === perSector - 1;
+  const inThree = (slot % perCluster) + count > 2 * perCluster;
+  return parted || inThree ? (Math.floor(slot / perSector) + 1) * perSector : slot;
 }
 
 /** Adds a cluster of zeros to a folder. Until its own set or the chain says so, nobody knows of it. */

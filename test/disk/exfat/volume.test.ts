@@ -430,6 +430,22 @@ describe.skipIf(!hasExfatprogs)("beside exfatprogs", () => {
     }
   });
 
+  test("a set is never laid across three clusters of 512 bytes, wherever in its folder it may start", async () => {
+    for (let before = 0; before < 16; before += 1) {
+      const bytes = await freshVolume(2, { clusterBytes: 512 });
+      await changed(bytes, async (volume) => {
+        await volume.makeDirectory("/folder", TIME_MS);
+        // Sets of three, four and five entries, to start at any slot; then some that go, so that the long ones find holes too.
+        for (let index = 0; index < before; index += 1) await put(volume, `/folder/${"x".repeat(1 + (index % 3) * 15)}${index}`, "");
+        for (const letter of "abc") await put(volume, `/folder/${letter.repeat(255)}`, "");
+        await volume.remove(`/folder/${"b".repeat(255)}`);
+        for (let index = 0; index < before; index += 2) await volume.remove(`/folder/${"x".repeat(1 + (index % 3) * 15)}${index}`);
+        for (const letter of "de") await put(volume, `/folder/${letter.repeat(255)}`, "");
+      });
+      expect([before, fsckSays(bytes), await problemsOf(memoryStore(bytes))]).toEqual([before, "clean", []]);
+    }
+  });
+
   test.each([1, 2])("after random operations (seed %i) fsck.exfat finds nothing, and all is there", async (seed) => {
     const random = randomOf(seed);
     const bytes = await freshVolume(2, { clusterBytes: seed === 1 ? 512 : 4096 });
