@@ -4,7 +4,7 @@ import { createGoal } from "../analysis/goal.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { systemClock } from "../host/clock.ts";
-import { newRecording } from "../session/new-recording.ts";
+import { newRecording, type RecordingWish } from "../session/new-recording.ts";
 import { sweepOrphans } from "../session/orphans.ts";
 import { type BootWish, prepareBoot } from "../session/prepare-boot.ts";
 import { type Recorded, recordBoot } from "../session/record.ts";
@@ -17,9 +17,11 @@ import { addMenuFlags, type MenuOptions, menuSettings, menuWishOf } from "./boot
 import { addScriptFlags, type ScriptOptions, scriptedBoot } from "./boot-script.ts";
 import { settle } from "./boot-settings.ts";
 import { addTraceFlags, type TraceOptions } from "./boot-trace.ts";
+import { collectSaid, requestWords } from "./boot-words.ts";
 import type { Cli } from "./cli.ts";
 import { ownRulesFor, RULES_OPTION } from "./own-rules.ts";
 import { examplesText } from "./program.ts";
+import { secondsOf } from "./seconds.ts";
 
 const EXAMPLES = [
   ["hiperiso boot debian-live.iso", "with the firmware the image is made for, until its login prompt"],
@@ -74,8 +76,10 @@ export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
   addScriptFlags(command);
   addTraceFlags(command);
   addSettingFlags(command);
+  const said = collectSaid(command);
   return command.action(async (image, options) => {
-    const recorded = await boot(cli, image, options, hooks);
+    const request = requestWords(image, said, cli.env);
+    const recorded = await boot(cli, image, options, { ...hooks, added: { request } });
     cli.exit(recorded.session.result === "success" ? EXIT.goalReached : EXIT.goalMissed);
   });
 }
@@ -91,7 +95,12 @@ interface BootOptions extends DriveOptions, MachineOptions, MenuOptions, ScriptO
   readonly json?: true | undefined;
 }
 
-async function boot(cli: Cli, image: string | undefined, options: BootOptions, hooks: BootHooks): Promise<Recorded> {
+async function boot(
+  cli: Cli,
+  image: string | undefined,
+  options: BootOptions,
+  hooks: BootHooks & Pick<RecordingWish, "added">,
+): Promise<Recorded> {
   const { env, job } = cli;
   const { goal, drive, limits } = await scriptedBoot(options, env, hooks.script);
   createGoal(goal); // refused before the questions that take time
@@ -139,21 +148,8 @@ async function boot(cli: Cli, image: string | undefined, options: BootOptions, h
   const face = hooks.face ?? bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
   for (const line of waysIn(prepared.plan)) job.progress.say(printable(line));
-  const wish = { prepared, subject, settings, goal, rules, warnings: [...warnings, ...notes] };
+  const { added = {} } = hooks;
+  const wish = { prepared, subject, settings, goal, rules, warnings: [...warnings, ...notes], added };
   const recording = newRecording(wish, { env, clock: systemClock, job, onEvent: face });
   return await recordBoot(drive === undefined ? recording : { ...recording, drive });
-}
-
-function secondsOf(flag: string): (text: string) => number {
-  return (text) => {
-    const seconds = Number(text);
-    if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 604_800) return seconds;
-    throw new HiperisoError({
-      what: "understand the flags",
-      where: flag,
-      expected: "whole seconds, 1 to 604800",
-      found: `"${text}"`,
-      kind: "usage",
-    });
-  };
 }

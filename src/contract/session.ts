@@ -194,6 +194,12 @@ export const ownerSchema = z.object({
   scratch_dir: text,
 });
 
+/** `qemu.json`: QEMU's process, and what leads to its private files. */
+export const guestProcessSchema = ownerSchema.omit({ scratch_dir: true }).extend({
+  /** Name inside the owner's `scratch_dir`: the console's input (`console-in`) stands there. One name, without `/`. */
+  private_folder: z.string().regex(/^[A-Za-z0-9-]+$/),
+});
+
 /** Why a boot ended. */
 export const ENDING_REASONS = [
   /** What `--until` asked for was seen. */

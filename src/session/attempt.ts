@@ -1,6 +1,6 @@
 /** One run of QEMU: start, watch, evidence, end. A session has one, or two where KVM could not run the guest. */
 import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createGoal, type Goal } from "../analysis/goal.ts";
 import { type ConsoleEvent, createConsoleWatch } from "../analysis/watch.ts";
@@ -71,7 +71,7 @@ export async function runAttempt(
   }
   await using guest = started;
   trace?.setProcess(guest.pid);
-  await directory.writeJson(SESSION_FILES.qemuProcess, identityOf(guest.pid) ?? {});
+  await directory.writeJson(SESSION_FILES.qemuProcess, { ...identityOf(guest.pid), private_folder: basename(scratch) });
   await announceDisplay(directory, plan, guest, recording);
 
   using follower = new SerialFollower(

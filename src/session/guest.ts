@@ -11,6 +11,9 @@ import { endProcess, type GuardedProcess, startGuarded } from "../host/guarded-p
 import { QmpClient, type QmpEvent } from "../host/qmp.ts";
 import { MONITOR_FD, SERIAL_CHARDEV } from "../machine/qemu-arguments.ts";
 
+/** Name of the FIFO that the console reads, in the private folder of a run. */
+export const CONSOLE_INPUT = "console-in";
+
 export interface GuestStart {
   readonly qemu: string;
   readonly args: readonly string[];
@@ -48,7 +51,7 @@ export interface Guest extends AsyncDisposable {
  */
 export async function startGuest(start: GuestStart): Promise<Guest> {
   start.signal.throwIfAborted();
-  const input = await makeFifo(join(start.scratch, "console-in"));
+  const input = await makeFifo(join(start.scratch, CONSOLE_INPUT));
   const process = await startProcess(start).catch(async (error: unknown) => {
     await input.handle.close();
     throw error;
