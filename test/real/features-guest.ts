@@ -1,5 +1,6 @@
 /** A guest that says what its machine has, and a disk that starts it: by a chain of signatures from shim to the kernel, or by none. */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { quietJob } from "../../src/contract/job.ts";
@@ -72,3 +73,92 @@ linux /vmlinuz console=ttyS0 panic=-1 guest.do=${asked}
 initrd${Array.from({ length: initrds }, (_, index) => ` /initrd${index}`).join("")}
 boot
 `;
+
+const codeOf = (...lines: readonly string[]): Buffer =>
+  Buffer.from(lines.map((line) => line.split(";", 1)[0]!.replaceAll(" ", "")).join(""), "hex");
+
+/** Real-mode boot sectors: one prints whether the processor has AMD's virtualisation (CPUID 80000001h, ECX bit 2), the other only sleeps. */
+const SECTORS = {
+  svm: codeOf(
+    "66b801000080 0fa2; cpuid 80000001h",
+    "660fbae102 0f92c0 0430 88c3; bl = '0' or '1'",
+    "baf803 b073ee b076ee b06dee b03dee 88d8ee b00aee; svm=. to the UART",
+    "f4 ebfd; sleep",
+  ),
+  still: codeOf("f4 ebfd"),
+} as const;
+
+/** A disk whose first sector is code. */
+export async function codeDisk(path: string, sector: keyof typeof SECTORS): Promise<string> {
+  const disk = new Uint8Array(1024 * 1024);
+  disk.set(SECTORS[sector]);
+  disk.set([0x55, 0xaa], 510);
+  await writeFile(path, disk);
+  return path;
+}
+
+/** A TCP port of the loop-back that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** All that the guest behind a forwarded port says. QEMU takes the call before the guest does: one that is dropped is made again. */
+export async function callGuest(port: number): Promise<string> {
+  for (;;) {
+    const said = await heard(createConnection(port, "127.0.0.1"));
+    if (said !== "") return said;
+  }
+}
+
+/** What a VNC server says first. */
+export function readBanner(address: string): Promise<string> {
+  const [host = "", port = ""] = address.split(":");
+  const socket = host === "unix" ? createConnection(port) : createConnection(Number(port), host);
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("data", (bytes) => {
+      socket.destroy();
+      resolve(bytes.toString("latin1"));
+    });
+  });
+}
+
+async function heard(socket: Socket): Promise<string> {
+  let said = "";
+  socket.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  await new Promise<void>((resolve) => socket.once("close", () => resolve()).once("error", () => resolve()));
+  return said;
+}
+
+export interface Packet {
+  readonly protocol: "icmp" | "tcp" | "udp" | "other";
+  readonly destinationPort: number;
+}
+
+/** IPv4 packets of a pcap file: magic a1b2c3d4 in little-endian order, 24 bytes of header, 16 bytes before each Ethernet frame. Throws on half a packet. */
+export function packetsOf(capture: Buffer): readonly Packet[] {
+  if (capture.readUInt32LE(0) !== 0xa1b2c3d4 || capture.readUInt32LE(20) !== 1) throw new Error("this is no capture of Ethernet");
+  const packets: Packet[] = [];
+  for (let at = 24; at < capture.length; ) {
+    const length = capture.readUInt32LE(at + 8);
+    const frame = capture.subarray(at + 16, at + 16 + length);
+    if (frame.length < length) throw new Error(`half a packet at ${at}`);
+    if (frame.readUInt16BE(12) === 0x0800) packets.push(ipPacket(frame.subarray(14)));
+    at += 16 + length;
+  }
+  return packets;
+}
+
+const PROTOCOLS: Readonly<Record<number, Packet["protocol"]>> = { 1: "icmp", 6: "tcp", 17: "udp" };
+
+function ipPacket(packet: Buffer): Packet {
+  const protocol = PROTOCOLS[packet[9]!] ?? "other";
+  const payload = packet.subarray((packet[0]! & 15) * 4);
+  return { protocol, destinationPort: protocol === "tcp" || protocol === "udp" ? payload.readUInt16BE(2) : 0 };
+}
