@@ -119,12 +119,16 @@ function printedNumber(halves: Halves, conversion: Conversion, width: number): s
   else if (letter === "o") text = ((BigInt(high) << 32n) | BigInt(low)).toString(8);
   else text = hexDigits({ high, low });
   if (letter === "X") text = text.toUpperCase();
-  if (precision > text.length) text = text.padStart(precision, "0");
-  if (alternate && (high !== 0 || low !== 0))
-    text = letter === "o" ? `0${text}` : letter === "X" ? `0X${text}` : letter === "x" ? `0x${text}` : text;
-  if (width <= text.length) return text;
-  if (!zero || left || precision >= 0) return padded(text, width, left, " ");
-  return text.startsWith("-") ? `-${text.slice(1).padStart(width - 1, "0")}` : text.padStart(width, "0");
+  const sign = text.startsWith("-")
+    ? "-"
+    : alternate && (high !== 0 || low !== 0) && (letter === "x" || letter === "X")
+      ? `0${letter}`
+      : "";
+  let digits = text.startsWith("-") ? text.slice(1) : text;
+  if (precision > digits.length) digits = digits.padStart(precision, "0");
+  if (alternate && letter === "o" && !digits.startsWith("0")) digits = `0${digits}`;
+  if (zero && !left && precision < 0) digits = digits.padStart(width - sign.length, "0");
+  return padded(sign + digits, width, left, " ");
 }
 
 const padded = (text: string, width: number, left: boolean, fill: string): string =>

@@ -61,6 +61,8 @@ export class TraceLineReader {
   readonly doubtful: boolean;
   /** A line feed may stand inside: the event may be many lines. */
   readonly manyLines: boolean;
+  /** A width that is an argument shows only where padding fills it. */
+  readonly #guesses: boolean;
   readonly #greedy: RegExp;
   readonly #lazy: RegExp | undefined;
 
@@ -70,6 +72,7 @@ export class TraceLineReader {
     this.manyLines = declaration.pieces.some((piece) =>
       "literal" in piece ? piece.literal.includes("\n") : "sc".includes(piece.conversion.letter),
     );
+    this.#guesses = declaration.pieces.some((piece) => "conversion" in piece && piece.widthArgument !== undefined);
     this.#greedy = lineExpression(declaration, "");
     this.#lazy = this.doubtful ? lineExpression(declaration, "?") : undefined;
   }
@@ -80,7 +83,7 @@ export class TraceLineReader {
     if (found === null) return undefined;
     // Backtracking tries the ways to part a text in one order when greedy and in the opposite when lazy: where both end at the same there is no other.
     const other = this.#lazy?.exec(text);
-    const ambiguous = other !== undefined && other !== null && found.some((part, index) => part !== other[index]);
+    const ambiguous = this.#guesses || (other !== undefined && other !== null && found.some((part, index) => part !== other[index]));
     return { texts: this.#inOrder(found), ambiguous };
   }
 
@@ -178,7 +181,7 @@ function isDoubtful({ pieces }: TraceDeclaration): boolean {
 
 function argumentOf(text: string, conversion: Conversion, argument: TraceArgument): TraceValue {
   if (argument.kind === "string") return bytesOf(conversion, text);
-  const bits = Math.min(argument.bits, conversion.letter === "c" ? 8 : conversion.bits);
+  const bits = Math.min(argument.bits, conversion.bits);
   const number = conversion.letter === "c" ? BigInt(text.charCodeAt(0)) : numberOf(text.trim(), conversion);
   return argument.signed ? BigInt.asUintN(64, BigInt.asIntN(bits, number)) : BigInt.asUintN(bits, number);
 }
