@@ -271,9 +271,11 @@ interface ChosenWay {
  * never overruled: with a firmware named, an image that looks unbootable is booted all the same, for the verdict.
  */
 function chooseWay({ settings, attach, writable, kernel }: BootRequest, image: ImageToBoot | undefined): ChosenWay {
-  if (image === undefined || kernel !== undefined) return besideKernel(settings.firmware, attach, image, writable);
+  if (settings.secureBoot && settings.firmware === "bios") throw insecureBios();
+  if (image === undefined || kernel !== undefined) {
+    return besideKernel(settings.firmware ?? (settings.secureBoot ? "uefi" : undefined), attach, image, writable);
+  }
   if (writable && attach === "cd") throw readOnlyCd(image);
-  if (settings.secureBoot && settings.firmware === "bios") throw insecureBios(image);
   const firmwares: readonly Firmware[] =
     settings.firmware === undefined ? (settings.secureBoot ? ["uefi"] : ["uefi", "bios"]) : [settings.firmware];
   const attachments: readonly Attachment[] = attach === undefined ? (image.optical && !writable ? ["cd", "usb"] : ["usb"]) : [attach];
@@ -325,7 +327,7 @@ function besideKernel(
   const standard = image?.optical === true && !writable ? "cd" : "usb";
   return {
     firmware: asked ?? "bios",
-    firmwareBecause: asked === undefined ? "it hands over to the kernel at once" : `--firmware ${asked}, which hands over to the kernel`,
+    firmwareBecause: asked === undefined ? "it hands over to the kernel at once" : `${asked} was asked for; it hands over to the kernel`,
     attach: attach ?? standard,
     attachBecause: attach === undefined ? `beside the kernel, as a ${mediumName(standard)}` : `beside the kernel, --as ${attach}`,
     promising: true,
@@ -343,10 +345,9 @@ function readOnlyCd(image: ImageToBoot): HiperisoError {
   });
 }
 
-function insecureBios(image: ImageToBoot): HiperisoError {
+function insecureBios(): HiperisoError {
   return new HiperisoError({
     what: "boot with Secure Boot",
-    where: image.path,
     expected: "UEFI firmware",
     found: "--firmware bios: a BIOS checks no signatures",
     hint: "Leave --firmware away.",

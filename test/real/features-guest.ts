@@ -1,13 +1,17 @@
 /** A guest that says what its machine has, and a disk that starts it: by a chain of signatures from shim to the kernel, or by none. */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { quietJob } from "../../src/contract/job.ts";
 import { makeFat } from "../../src/disk/fat/make.ts";
 import { openFat } from "../../src/disk/fat/volume.ts";
+import { encodeCpio } from "../../src/formats/cpio.ts";
 import { defaultStore } from "../../src/live/demo.ts";
 import { buildPlan } from "../../src/live/runner.ts";
+import { readSourceTree } from "../../src/live/source-files.ts";
+import { unpackPackages } from "../../src/live/stages/unpack.ts";
 import { Store } from "../../src/live/store.ts";
 import { makeDisk, putFile, TYPES } from "./disk-guest.ts";
 
@@ -73,6 +77,21 @@ linux /vmlinuz console=ttyS0 panic=-1 guest.do=${asked}
 initrd${Array.from({ length: initrds }, (_, index) => ` /initrd${index}`).join("")}
 boot
 `;
+
+/** An initrd with the TPM's tools in it, and the libraries that they need. */
+export async function tpmTools(): Promise<Uint8Array> {
+  const { stages } = await build("tpm2-tools");
+  const packages = stages.find(({ name }) => name === "packages")!.hash;
+  const folder = await mkdtemp(join(tmpdir(), "hiperiso-tools-"));
+  try {
+    await unpackPackages((await Store.open(defaultStore(process.env))).pathOf(packages), folder, { env: process.env, job: quietJob });
+    const tree = await readSourceTree(folder);
+    const wanted = tree.filter(({ kind, path }) => kind !== "directory" && /^usr\/bin\/tpm2|\.so(?:\.|$)/.test(path));
+    return encodeCpio(wanted, { mtimeS: 0 });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
 
 const codeOf = (...lines: readonly string[]): Buffer =>
   Buffer.from(lines.map((line) => line.split(";", 1)[0]!.replaceAll(" ", "")).join(""), "hex");
