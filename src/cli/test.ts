@@ -1,0 +1,165 @@
+import { dirname, resolve } from "node:path";
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import { EXIT, HiperisoError, reasonOf } from "../contract/error.ts";
+import type { Job } from "../contract/job.ts";
+import type { SuiteResult, SuiteRun } from "../contract/suite.ts";
+import { printable } from "../formats/escape-terminal.ts";
+import { writeFileAtomic } from "../host/atomic-file.ts";
+import { systemClock } from "../host/clock.ts";
+import { hostFacts } from "../host/host-facts.ts";
+import { expandTilde } from "../host/xdg.ts";
+import type { SessionEvent } from "../session/recording.ts";
+import type { BootJob } from "../suite/job.ts";
+import { judge } from "../suite/judge.ts";
+import { junitXml } from "../suite/junit.ts";
+import { chosenJobs, readSuite } from "../suite/matrix.ts";
+import { resultsTable, STATUS_WORDS, suiteResult } from "../suite/results.ts";
+import { resultsHtml } from "../suite/results-html.ts";
+import { runJobs, type SuiteEvent } from "../suite/run-jobs.ts";
+import { planCapacity } from "../suite/schedule.ts";
+import { command as bootCommand } from "./boot.ts";
+import { variablesOf } from "./boot-script.ts";
+import type { Cli } from "./cli.ts";
+import { standardLogDirectory } from "./log-directory.ts";
+import { examplesText } from "./program.ts";
+
+const EXAMPLES = [
+  ["hiperiso test images.yaml", "every boot of the matrix, side by side as far as they fit"],
+  ["hiperiso test images.yaml --list", "what it would boot"],
+  ["hiperiso test images.yaml --only firmware=uefi --retry 1", "a part of it; what fails is tried once more"],
+  ["hiperiso test images.yaml --junit results.xml --html results.html", "for a CI server, and for people"],
+] as const;
+
+export function command(cli: Cli): CommandUnknownOpts {
+  const several = (value: string, before: readonly string[] | undefined) => [...(before ?? []), value];
+  return new Command("test")
+    .description("Boots images as a test file says (YAML), records each boot as a session, and tells which passed.")
+    .argument("<file>", "the test file: image × firmware × memory × … × script")
+    .addOption(new Option("--only <text|glob>", "only boots whose name holds this, or fits it; may be repeated").argParser(several))
+    .addOption(new Option("--variable <name=value>", "for the scripts; may be repeated").argParser(several))
+    .option("--retry <n>", "run again what did not pass, up to so many times", wholeNumber("--retry", 0, 100), 0)
+    .option("--jobs <n>", "at most so many boots at once (default: as many as memory and processors allow)", wholeNumber("--jobs", 1, 1000))
+    .option("--log-dir <folder>", "where the sessions are made")
+    .option("--junit <file>", "write the results as JUnit XML")
+    .option("--html <file>", "write them as a page")
+    .option("--json", "print them as JSON")
+    .option("--list", "print the boots' names and run nothing")
+    .addHelpText(
+      "after",
+      () =>
+        `${examplesText(EXAMPLES)}\nExit status: 0 all passed, 1 some did not, 2 wrong usage or a fault in a file, 3 hiperiso or a tool it needs failed in some.`,
+    )
+    .action(async (file, options) => {
+      const { env } = cli;
+      const suite = await readSuite(file, { variables: variablesOf(options.variable), expandHome: (path) => expandTilde(path, env) });
+      const jobs = chosenJobs(suite.jobs, options.only ?? []);
+      if (options.list === true) {
+        if (options.json === true) cli.json(jobs);
+        else cli.out(jobs.map(({ id }) => `${printable(id)}\n`).join(""));
+        return;
+      }
+      const logDir = resolve(expandTilde(options.logDir ?? standardLogDirectory(env), env));
+      const host = await hostFacts();
+      const capacity = planCapacity({ availableRamMb: host.available_ram_mb, cores: host.cpu_logical_cores }, options.jobs);
+      const facts = { name: suite.name, startedUtc: systemClock.utc() };
+      const startedMs = systemClock.monotonicMs();
+      const { signal } = cli.job;
+      const onEvent = suiteFace(cli, jobs.length);
+      const results = await runJobs(jobs, {
+        capacity,
+        retries: options.retry,
+        signal,
+        onEvent,
+        runJob: (job) => runHere(cli, job, logDir),
+      });
+      const result = suiteResult({ ...facts, durationMs: systemClock.monotonicMs() - startedMs }, results);
+      await writeResults(result, options);
+      if (options.json === true) cli.json(result);
+      else cli.out(resultsTable(result));
+      cli.exit(exitOf(result));
+    });
+}
+
+const exitOf = ({ errors, passed, jobs }: SuiteResult): number =>
+  errors > 0 ? EXIT.failure : passed === jobs.length ? EXIT.goalReached : EXIT.goalMissed;
+
+async function writeResults(
+  result: SuiteResult,
+  { junit, html }: { readonly junit?: string | undefined; readonly html?: string | undefined },
+): Promise<void> {
+  if (junit !== undefined) await writeFileAtomic(resolve(junit), junitXml(result));
+  if (html !== undefined) await writeFileAtomic(resolve(html), resultsHtml(result, dirname(resolve(html))));
+}
+
+/** One job in this process: `hiperiso boot` with the job's words, its events taken instead of printed. */
+async function runHere(cli: Cli, job: BootJob, logDir: string): Promise<SuiteRun> {
+  const beganMs = systemClock.monotonicMs();
+  const seen: { -readonly [Type in SessionEvent["type"]]?: Extract<SessionEvent, { type: Type }> } = {};
+  const boot = bootCommand(silent(cli), {
+    ...(job.script === null ? {} : { script: job.script }),
+    face: (event) => Object.assign(seen, { [event.type]: event }),
+  })
+    .exitOverride()
+    .configureOutput({ writeOut: () => {}, writeErr: () => {} });
+  let failure: unknown;
+  try {
+    await boot.parseAsync([...(job.image === null ? [] : [job.image]), ...job.words, `--log-dir=${logDir}`], { from: "user" });
+  } catch (error) {
+    failure = error;
+  }
+  const durationMs = systemClock.monotonicMs() - beganMs;
+  const { session: made, ending, verdict } = seen;
+  if (failure === undefined && verdict !== undefined && made !== undefined) {
+    if (cli.job.signal.aborted) return errorRun("interrupted", made.directory, durationMs);
+    return judge(job.expect, { ...verdict, directory: made.directory, detail: ending?.ending.detail ?? "", durationMs });
+  }
+  return errorRun(reasonOf(failure ?? "it ended without a verdict"), made?.directory ?? null, durationMs);
+}
+
+const errorRun = (why: string, session: string | null, durationMs: number): SuiteRun => ({
+  status: "error",
+  why,
+  session,
+  result: null,
+  stage: null,
+  domain: null,
+  duration_ms: Math.round(durationMs),
+});
+
+/** What a boot among many says is kept in its session; only its warnings reach the person. */
+function silent(cli: Cli): Cli {
+  const { warn } = cli.job.progress;
+  const job: Job = { signal: cli.job.signal, progress: { begin: () => ({ advance: () => {}, end: () => {} }), say: () => {}, warn } };
+  return { ...cli, out: () => {}, err: () => {}, status: () => {}, json: () => {}, exit: () => {}, job };
+}
+
+function suiteFace({ job: { progress } }: Cli, total: number): (event: SuiteEvent) => void {
+  let over = 0;
+  return (event) => {
+    const { id } = event.job;
+    if (event.type === "start") {
+      progress.say(`begun    ${id}${event.attempt === 1 ? "" : `, run ${event.attempt}`}`);
+      return;
+    }
+    const { run, again } = event;
+    if (!again) over += 1;
+    const why = run.why === "" ? "" : `: ${run.why.split("\n")[0]}`;
+    progress.say(
+      `${STATUS_WORDS[run.status].padEnd(7)}  ${id}, ${(run.duration_ms / 1000).toFixed(1)} s${why}${again ? "; once more" : ` (${over} of ${total})`}`,
+    );
+  };
+}
+
+function wholeNumber(flag: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d+$/.test(text) && number >= min && number <= max) return number;
+    throw new HiperisoError({
+      what: "understand the flags",
+      where: flag,
+      expected: `a whole number, ${min} to ${max}`,
+      found: `"${printable(text)}"`,
+      kind: "usage",
+    });
+  };
+}
