@@ -236,7 +236,11 @@ class Run {
       this.#noteLimit(error);
     }
     const standards: number[] = [];
-    await this.#runEntries(menu, [], entries, standards).catch((error: unknown) => this.#noteLimit(error));
+    // A script that went too far was stopped; its entries are counted anew, all of them together.
+    this.#commands = 0;
+    this.#letters = 0;
+    this.#files = 0;
+    await this.#runEntries(menu, [], entries, standards);
     return { entries, standard: entries[standards[0] ?? -1], notes: this.#notes };
   }
 
@@ -278,7 +282,11 @@ class Run {
     for (const entry of menu.entries) {
       const first = into.length;
       const below: number[] = [];
-      await this.#runEntry(entry, menu.context, submenus, into, below, inner.join(">"));
+      try {
+        await this.#runEntry(entry, menu.context, submenus, into, below, inner.join(">"));
+      } catch (error) {
+        this.#noteLimit(error);
+      }
       if (entry === standard && into.length > first) standards.push(below[0] ?? first);
     }
   }
@@ -670,6 +678,8 @@ class Run {
     const [path, ...words] = args.filter((word, index) => index > 0 || word !== "--");
     if (path === undefined) return 1;
     const kernel = this.#file(path, frame);
+    // From a disk that another command was to bring: that command says why it is not there.
+    if (kernel.disk === undefined && frame.chosen.other !== undefined) return 1;
     const there = kernel.disk !== undefined && (await this.#world.kind(kernel.disk, kernel.path)) === "file";
     // One that is not there leaves the one before it in place.
     if (there || !frame.chosen.kernelThere) {
@@ -792,7 +802,7 @@ class Run {
 
 const GLOB_PATHS_MAX = 1000;
 /** Of a search by pattern, in commands. */
-const REGEXP_COST = 200;
+const REGEXP_COST = 500;
 
 type BuiltIn =
   | "true"

@@ -21,7 +21,7 @@ type Node =
 
 const PATTERN_CHARACTERS_MAX = 1024;
 const DEPTH_MAX = 32;
-const STEPS_MAX = 200_000;
+const STEPS_MAX = 20_000;
 /** RE_DUP_MAX is at least 255. */
 const REPEAT_MAX = 255;
 

@@ -191,12 +191,13 @@ function problemLines(problems: readonly ProblemFacts[], omitted: number): strin
   return omitted === 0 ? lines : [...lines, `and ${omitted} more`];
 }
 
-function section(title: string, lines: readonly string[]): string {
+/** A title and indented lines; empty where there are none. */
+export function section(title: string, lines: readonly string[]): string {
   return lines.length === 0 ? "" : `${printable(title)}\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }
 
 /** Columns as wide as their widest cell, the last one as it is. Every cell is made harmless here. */
-function table(rows: readonly Row[]): string[] {
+export function table(rows: readonly Row[]): string[] {
   const cells = rows.map((row) => row.map((cell) => printable(cell)));
   const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
   return cells.map((row) =>
