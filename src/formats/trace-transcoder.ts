@@ -142,8 +142,8 @@ export class TraceTranscoder {
     return this.#encoder.pending;
   }
 
-  /** `pid`: QEMU's, for lines that name no thread. */
-  set pid(pid: number) {
+  /** QEMU: whose event it is where a line names no thread. */
+  setProcess(pid: number): void {
     this.#pid = pid;
   }
 

@@ -112,7 +112,7 @@ export class TraceRecorder implements AsyncDisposable {
 
   /** QEMU's: the trace's events are its, where the text names no thread. */
   setProcess(pid: number): void {
-    this.#transcoder.pid = pid;
+    this.#transcoder.setProcess(pid);
   }
 
   #look(): void {

@@ -13,7 +13,7 @@ beforeAll(async () => {
   await writeFile(
     config,
     `{ "control": { "default_ram": 1000, "default_cpus": 3, "default_trace_level": "detailed" },
-       "iso_overrides": { "windows*.iso": { "ram": 3000, "tpm": true, "log_dir": "~/boots" } } }`,
+       "iso_overrides": { "windows*.iso": { "ram": 3000, "tpm": true, "dud": "/driver.img", "log_dir": "~/boots" } } }`,
   );
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -57,22 +57,15 @@ describe("where sessions go", () => {
 describe("what is not built yet", () => {
   test("is a warning where a default or a configuration asks for it", async () => {
     const { warnings } = await settle("windows11.iso", {}, config, env);
-    expect(warnings).toEqual([
-      expect.stringMatching(/^trace_level=detailed is not built yet/),
-      expect.stringMatching(/^tpm=on is not built yet/),
-    ]);
+    expect(warnings).toEqual([expect.stringMatching(/^dud=\/driver\.img is not built yet/)]);
     const byDefault = await settle("linux.iso", {}, undefined, env);
     expect(byDefault.warnings).toEqual([]);
-    expect(byDefault.notes).toEqual([expect.stringMatching(/^trace_level=standard/)]);
+    expect(byDefault.notes).toEqual([]);
   });
 
   test("stops where a flag does, even if the configuration says the same", async () => {
-    await expect(settle("windows11.iso", { tpm: true }, config, env)).rejects.toMatchObject({ kind: "usage" });
-    await expect(settle("linux.iso", { traceLevel: "full" }, undefined, env)).rejects.toMatchObject({ kind: "usage" });
-  });
-
-  test("a flag takes away what the configuration asks for in vain", async () => {
-    expect((await settle("linux.iso", { traceLevel: "none" }, config, env)).warnings).toEqual([]);
+    await expect(settle("windows11.iso", { dud: "/other.img" }, config, env)).rejects.toMatchObject({ kind: "usage" });
+    await expect(settle("linux.iso", { dud: "/other.img" }, undefined, env)).rejects.toMatchObject({ kind: "usage" });
   });
 });
 

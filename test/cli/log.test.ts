@@ -104,12 +104,6 @@ describe("hiperiso-log serial", () => {
   });
 });
 
-test("hiperiso-log trace says that it is not built yet", async () => {
-  const { status, err } = await run("trace", join(directory, "trace.bin"));
-  expect(status).toBe(EXIT.usage);
-  expect(err).toContain("not built yet");
-});
-
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(5);
 }
