@@ -116,13 +116,18 @@ export async function codeDisk(path: string, sector: keyof typeof SECTORS): Prom
   return path;
 }
 
-/** A TCP port of the loop-back that was free a moment ago. */
-export async function freePort(): Promise<number> {
+/** A TCP port of the loop-back that is taken until it is given back. */
+export async function takenPort(): Promise<AsyncDisposable & { readonly number: number }> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return { number: port, [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())) };
+}
+
+/** One that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  await using port = await takenPort();
+  return port.number;
 }
 
 /** All that the guest behind a forwarded port says. QEMU takes the call before the guest does: one that is dropped is made again. */

@@ -1,10 +1,20 @@
 /** Secure Boot, a TPM, the network's packets, a forwarded port and shared folders: one boot through a signed chain shows them all. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { SESSION_FILES } from "../../src/contract/session.ts";
-import { callGuest, codeDisk, featuresGuest, freePort, guestDisk, packetsOf, readBanner, signedChain } from "./features-guest.ts";
+import {
+  callGuest,
+  codeDisk,
+  featuresGuest,
+  freePort,
+  guestDisk,
+  packetsOf,
+  readBanner,
+  signedChain,
+  takenPort,
+} from "./features-guest.ts";
 import { demoImage, onlySession, qemusNaming, run, start, workplace } from "./harness.ts";
 
 test("a signed chain boots under Secure Boot to a login; the guest finds its TPM, its network, a forwarded port and shared folders", async () => {
@@ -17,7 +27,7 @@ test("a signed chain boots under Secure Boot to a login; the guest finds its TPM
   await writeFile(join(read, "hello"), "from the host\n");
   const port = await freePort();
   const machine = ["--secure-boot", "--tpm", "--net-dump", "--forward", `${port}:7777`, "--share", read, "--share-writable", written];
-  const boot = start(["boot", image, "--ram", "512", "--log-dir", place.logs, "--serial", ...machine]);
+  const boot = start(["boot", image, "--ram", "512", "--log-dir", place.logs, "--as", "virtio", "--serial", ...machine]);
   await boot.lineMatching(/guest: waits for a call/);
   expect(await callGuest(port)).toBe("hello from the guest\n");
   const { status, stderr } = await boot.finished;
@@ -69,6 +79,34 @@ test("a boot loader that nobody signed is refused under Secure Boot, and the ver
     stage: "firmware",
     domain: "firmware",
     text: expect.stringContaining("Access Denied"),
+  });
+});
+
+describe("what cannot be had is said before a session is made", () => {
+  test.each<[string, (taken: number, file: string) => readonly string[], string]>([
+    ["a port in use", (taken) => ["--forward", `${taken}:22`], "another program has it"],
+    ["VNC's port in use", (taken) => ["--display", "vnc", "--vnc", `${taken}`], "another program has it"],
+    ["a folder that is not there", () => ["--share", "/nowhere/at all"], "ENOENT"],
+    ["a folder that is a file", (_, file) => ["--share-writable", file], "it is no folder"],
+    ["a TPM's state that is a file", (_, file) => ["--tpm-state", file], "it is no folder"],
+    ["a machine that hiperiso does not know", () => ["--machine", "microvm"], "microvm"],
+    ["a version that QEMU has not", () => ["--machine", "pc-q35-0.1"], "pc-q35-0.1"],
+    ["a processor feature that nobody has", () => ["--cpu-features", "vmxx"], "vmxx"],
+    ["Secure Boot by a BIOS", () => ["--secure-boot", "--firmware", "bios"], "a BIOS checks no signatures"],
+    ["packets of no network", () => ["--net-dump", "--network", "none"], "--network none"],
+    ["a window on no desktop", () => ["--display", "gtk"], ""],
+  ])("%s", async (_, words, found) => {
+    await using place = await workplace();
+    const image = await codeDisk(join(place.root, "still.img"), "still");
+    await using port = await takenPort();
+    const bare = { DISPLAY: "", WAYLAND_DISPLAY: "" };
+    const { status, stderr } = await run(
+      ["boot", image, "--firmware", "bios", "--log-dir", place.logs, ...words(port.number, image)],
+      bare,
+    );
+    expect([2, 3], stderr).toContain(status);
+    expect(stderr).toContain(found);
+    expect(existsSync(place.logs)).toBe(false);
   });
 });
 
