@@ -9,6 +9,7 @@ import { printable } from "../formats/escape-terminal.ts";
 import { decodeQcow2Header, QCOW2_HEAD_BYTES, type Qcow2Header } from "../formats/qcow2.ts";
 import { recogniseContainer } from "../formats/signature.ts";
 import { type BlockSource, openImage } from "./block-source.ts";
+import { type Mapped, readMap } from "./mapped-source.ts";
 
 /** Formats that a disk can have, by the names that people use. `vhd`: QEMU calls it vpc. */
 export const DISK_FORMATS = ["raw", "qcow2", "vmdk", "vdi", "vhdx", "vhd"] as const;
@@ -43,6 +44,7 @@ const CHAIN_MAX = 64;
 export interface OpenDiskFile extends DiskFile {
   readonly source: BlockSource;
   readonly qcow2: Qcow2Header | undefined;
+  readonly mapped: Mapped | undefined;
 }
 
 /**
@@ -109,6 +111,7 @@ async function openOne({ path, format, below }: Wanted, seen: Map<string, string
       format: found,
       source,
       qcow2: found === "qcow2" ? decodeQcow2Header(await source.read(0n, QCOW2_HEAD_BYTES), path) : undefined,
+      mapped: found === "raw" || found === "qcow2" ? undefined : await readMap(source, found),
     };
   } catch (error) {
     await source[Symbol.asyncDispose]();
@@ -122,23 +125,36 @@ export async function recogniseDiskFormat(source: BlockSource): Promise<DiskForm
   return DISK_FORMATS.find((format) => format === container) ?? "raw";
 }
 
-async function belowOf({ path, qcow2 }: OpenDiskFile, top: string, { backingAnywhere }: DiskFileRules): Promise<Wanted | undefined> {
+async function belowOf(file: OpenDiskFile, top: string, { backingAnywhere }: DiskFileRules): Promise<Wanted | undefined> {
+  const { path, qcow2, mapped } = file;
+  if (mapped !== undefined && "files" in mapped) await checkParts(mapped.files ?? [], file, top, backingAnywhere);
   if (qcow2?.externalData === true) {
     throw badChain(path, "a qcow2 that holds its own data", "one that keeps it in another file", undefined, CONVERT);
   }
   if (qcow2?.backing === undefined) return undefined;
   const { name, format } = qcow2.backing;
   const below = pathOfBacking(name, path);
-  if (!backingAnywhere && !(await standsBeside(below, top))) {
-    throw badChain(
-      path,
-      "a backing file in the folder of the image, or in one inside it",
-      printable(below),
-      undefined,
-      "An image of somebody else could name any file of yours. If you trust this one, say --backing-anywhere.",
-    );
-  }
+  if (!backingAnywhere && !(await standsBeside(below, top))) throw outside(path, below);
   return { path: below, format: backingFormat(format, path), below: path };
+}
+
+const outside = (path: string, below: string): HiperisoError =>
+  badChain(
+    path,
+    "files in the folder of the image, or in one inside it",
+    printable(below),
+    undefined,
+    "An image of somebody else could name any file of yours. If you trust this one, say --backing-anywhere.",
+  );
+
+/** QEMU opens the parts of a VMDK by the names in it: each has to be a file that the person may have meant. */
+async function checkParts(names: readonly string[], { path }: OpenDiskFile, top: string, backingAnywhere: boolean): Promise<void> {
+  for (const name of names) {
+    const part = pathOfBacking(name, path);
+    if (!backingAnywhere && !(await standsBeside(part, top))) throw outside(path, part);
+    const facts = await stat(part).catch(() => undefined);
+    if (facts?.isFile() !== true) throw badChain(path, "the files that it names", `no file: ${printable(part)}`);
+  }
 }
 
 const CONVERT = "`qemu-img convert -O qcow2` makes one file of it.";

@@ -2,6 +2,7 @@
 import type { Job } from "../contract/job.ts";
 import { type BlockSource, cachedSource } from "./block-source.ts";
 import { closeDiskFiles, type DiskFileRules, type DiskFiles, diskFilesOf, type OpenDiskFile, openDiskFiles } from "./disk-format.ts";
+import { mappedSource } from "./mapped-source.ts";
 import { qcow2Obstacle, qcow2Source } from "./qcow2-source.ts";
 
 export interface OpenDisk extends AsyncDisposable {
@@ -23,14 +24,13 @@ export async function openDisk(path: string, rules: DiskFileRules, signal: Job["
 function contentOf(files: readonly OpenDiskFile[], signal: AbortSignal): OpenDisk["content"] {
   let source: BlockSource | undefined;
   for (const file of [...files].reverse()) {
-    const { format, qcow2 } = file;
-    if (format === "raw") source = file.source;
-    else if (qcow2 === undefined) return { obstacle: `only QEMU reads the format ${format}` };
-    else {
-      const obstacle = qcow2Obstacle(qcow2);
-      if (obstacle !== undefined) return { obstacle };
-      source = qcow2Source(cachedSource(file.source, signal), qcow2, source);
-    }
+    const { qcow2, mapped } = file;
+    const obstacle =
+      qcow2 === undefined ? (mapped !== undefined && "obstacle" in mapped ? mapped.obstacle : undefined) : qcow2Obstacle(qcow2);
+    if (obstacle !== undefined) return { obstacle };
+    if (qcow2 !== undefined) source = qcow2Source(cachedSource(file.source, signal), qcow2, source);
+    else if (mapped !== undefined && "map" in mapped) source = mappedSource(cachedSource(file.source, signal), mapped.map);
+    else source = file.source;
   }
   return source === undefined ? { obstacle: "there is no file" } : { source };
 }
