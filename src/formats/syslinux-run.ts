@@ -73,6 +73,8 @@ class Run {
   readonly #notes: string[] = [];
   /** Configurations that labels lead to: each is followed once. */
   readonly #followed = new Set<string>();
+  /** Labels that were listed: help pages include the whole menu again. */
+  readonly #listed = new Map<string, Scope>();
   #files = 0;
   #labels = 0;
 
@@ -189,15 +191,17 @@ class Run {
     let marked: SyslinuxEntry | undefined;
     let named: SyslinuxEntry | undefined;
     let foremost: SyslinuxEntry | undefined;
+    const choice = mediumChoice(scope.labels);
     for (let index = 0; index < scope.labels.length; index += 1) {
       const found = scope.labels[index]!;
       const { label } = found;
+      if (choice?.others.has(label.name)) continue;
       const before = this.#entries.length;
       const inner = await this.#entry(found, scope);
       const own = inner ?? this.#entries[before];
       if (own === undefined) continue;
       if (label.standard) marked ??= own;
-      if (label.name.toLowerCase() === first.toLowerCase()) named ??= own;
+      if (label.name.toLowerCase() === (first === choice?.label ? choice.own : first).toLowerCase()) named ??= own;
       foremost ??= own;
     }
     return marked ?? named ?? foremost;
@@ -217,12 +221,35 @@ class Run {
     }
     if (label.leads || label.disabled || label.hidden) return undefined;
     const boot = bootOf(label, append, label.initrd ?? scope.initrd, scope.folder);
-    if (boot !== undefined) this.#entries.push({ name: label.name, title, submenus, source, boot });
+    const key = JSON.stringify([source, label]);
+    if (boot === undefined || (this.#listed.get(key) ?? scope) !== scope) return undefined;
+    this.#listed.set(key, scope);
+    this.#entries.push({ name: label.name, title, submenus, source, boot });
     return undefined;
   }
 }
 
 const MENU_MODULE = /(^|\/)(vesamenu|menu)(\.c32)?$/i;
+
+interface MediumChoice {
+  /** Of the label that chooses. */
+  readonly label: string;
+  /** Label for a boot from a CD. */
+  readonly own: string;
+  /** Itself, and labels for other media. */
+  readonly others: ReadonlySet<string>;
+}
+
+/** `whichsys.c32` goes on to a label by the medium that SYSLINUX came from: `-iso- NAME -sys- NAME -pxe- NAME` (Arch Linux). */
+function mediumChoice(labels: readonly FoundLabel[]): MediumChoice | undefined {
+  const chooser = labels.find(({ label }) => /(^|\/)whichsys\.c32$/i.test(label.starts?.what ?? ""))?.label;
+  if (chooser === undefined) return undefined;
+  const words = (chooser.append ?? "").split(/[ \t]+/);
+  const ways = new Map(words.flatMap((word, at) => (/^-\w+-$/.test(word) && words[at + 1] !== undefined ? [[word, words[at + 1]!]] : [])));
+  const own = ways.get("-iso-") ?? ways.get("-sys-");
+  if (own === undefined) return undefined;
+  return { label: chooser.name, own, others: new Set([chooser.name, ...[...ways.values()].filter((name) => name !== own)]) };
+}
 
 /** Another configuration that a label is the way to: CONFIG, or a menu module with files behind it. */
 function nextConfiguration(

@@ -116,7 +116,11 @@ export async function prepareBoot(
 /** `boot_mode grub2`; a kernel that was given takes its place. */
 async function menuKernel(path: string, image: ImageFacts, wish: BootWish, signal: AbortSignal): Promise<ImageKernel | undefined> {
   const { settings, kernel, backingAnywhere, menu = { entry: undefined, append: undefined } } = wish;
-  if (settings.bootMode !== "grub2" || kernel !== undefined) return undefined;
+  if (kernel !== undefined) return undefined;
+  if (settings.bootMode !== "grub2") {
+    if (menu.append !== undefined) throw appendToNobody();
+    return undefined;
+  }
   if (settings.secureBoot) {
     throw new HiperisoError({
       what: "start a kernel out of the image",
@@ -128,6 +132,16 @@ async function menuKernel(path: string, image: ImageFacts, wish: BootWish, signa
   }
   return await kernelFromImage(path, image, { format: undefined, backingAnywhere }, menu, signal);
 }
+
+const appendToNobody = (): HiperisoError =>
+  new HiperisoError({
+    what: "understand the flags",
+    where: "--append",
+    expected: "a kernel that is given it",
+    found: "an image that starts its own",
+    hint: "--kernel-from-iso starts the kernel of the image's menu, --kernel another one.",
+    kind: "usage",
+  });
 
 /** `boot_mode memdisk`, refused where there is no room for it. */
 function memoryImage(image: ImageToBoot, { settings, writable }: BootWish, host: HostToBootOn, env: Environment): Furnish | undefined {

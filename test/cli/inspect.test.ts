@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { command } from "../../src/cli/inspect.ts";
 import { runProgram } from "../../src/cli/program.ts";
-import { buildHybrid, buildIso, text } from "../image/build-image.ts";
+import { buildBzImage, buildHybrid, buildIso, text } from "../image/build-image.ts";
+import { debianLive, imageOf } from "../image/menus/real-menus.ts";
 import { keptStreams } from "./streams.ts";
 
 let folder: string;
@@ -79,6 +80,9 @@ describe("hiperiso inspect", () => {
       Boot-loader configurations
         /isolinux/isolinux.cfg  14 bytes  syslinux  in iso9660@0
         /boot/grub/grub.cfg     15 bytes  grub      in iso9660@0
+
+      Entries of its boot menus (* starts by itself)
+        1    x  x  not directly: it starts no kernel
       "
     `);
   });
@@ -115,6 +119,47 @@ describe("hiperiso inspect", () => {
     );
     const { stdout } = await inspect(path);
     expect(stdout).toContain("/\\x1b[31m/grub.cfg");
+    expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f]/);
+  });
+
+  test("entries of the image's boot menus, what starts by itself, and how virt-install would start it", async () => {
+    const path = join(folder, "live.iso");
+    writeFileSync(path, debianLive().bytes);
+    const { status, stdout } = await inspect(path);
+    expect(status).toBe(0);
+    expect(stdout.slice(stdout.indexOf("Entries")).replaceAll(folder, "")).toMatchInlineSnapshot(`
+      "Entries of its boot menus (* starts by itself)
+        1  *  live-system-amd64                 Live system (amd64)
+        2     live-system-amd64-fail-safe-mode  Live system (amd64 fail-safe mode)
+        3     graphical-expert-install          Advanced install options ... > Graphical expert install
+        4     memory-test                       Utilities... > Memory test                               not directly: its kernel /live/memtest is not in the image
+        5     firmware-setup                    Utilities... > Firmware setup                            not directly: it opens the firmware's setup
+
+      Entry 1, started directly by \`hiperiso boot --kernel-from-iso\`
+        menu       /boot/grub/grub.cfg in iso9660@0 (grub)
+        kernel     /live/vmlinuz-6.1.0-9-amd64
+        initrd     /live/initrd.img-6.1.0-9-amd64
+        arguments  boot=live components quiet splash findiso=
+
+      By virt-install
+        virt-install --name live --memory 2048 --vcpus 2 --osinfo detect=on,require=off --disk none --location /live.iso,kernel=live/vmlinuz-6.1.0-9-amd64,initrd=live/initrd.img-6.1.0-9-amd64 --extra-args 'boot=live components quiet splash findiso= console=tty0 console=ttyS0,115200' --graphics none --console pty,target_type=serial
+      "
+    `);
+    const facts: unknown = JSON.parse((await inspect("--json", path)).stdout);
+    expect(facts).toMatchObject({
+      kind: "iso9660",
+      menus: { standard: { number: 1, id: "live-system-amd64", kernel: { path: "/live/vmlinuz-6.1.0-9-amd64" }, whyNot: null }, notes: [] },
+      virtInstall: expect.stringContaining(`${path},kernel=live/vmlinuz-6.1.0-9-amd64,initrd=live/initrd.img-6.1.0-9-amd64`),
+    });
+  });
+
+  test("titles, paths and arguments of a menu reach the terminal harmless", async () => {
+    const path = join(folder, "menu.iso");
+    const menu =
+      "menuentry 'a\x1b[2Jb' { linux /k '\x1b[31m' }\nmenuentry 'c\x07' --id '\x1b]0;x\x07' { chainloader '/\x1b[1m' }\nfrob\x1b[2J\n";
+    writeFileSync(path, imageOf("MENU", { "/boot/grub/grub.cfg": menu, "/k": buildBzImage() }).bytes);
+    const { stdout } = await inspect(path);
+    expect(stdout).toContain("a\\x1b[2Jb");
     expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f]/);
   });
 

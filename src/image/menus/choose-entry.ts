@@ -20,8 +20,10 @@ export function chooseEntry(menus: BootMenus, wanted: string | undefined, image:
     if (standard !== undefined) return standard;
   }
   const found = entriesNamed(menus.entries, wanted ?? "");
-  const [entry] = found;
-  if (entry !== undefined && found.length === 1) {
+  // One title in the menus for two firmwares is one wish.
+  const alike = found.every((one) => pathOf(one) === pathOf(found[0]!));
+  const entry = found.find(isBootable) ?? found[0];
+  if (entry !== undefined && alike) {
     if (isBootable(entry)) return entry;
     throw refused(
       image,
@@ -38,13 +40,15 @@ export function chooseEntry(menus: BootMenus, wanted: string | undefined, image:
   );
 }
 
+const pathOf = ({ title, submenus }: BootEntry): string => [...submenus, title].join(">").toLowerCase();
+
 function entriesNamed(entries: readonly BootEntry[], wanted: string): readonly BootEntry[] {
   const plain = wanted.trim().toLowerCase();
   const tests: readonly ((entry: BootEntry) => boolean)[] = [
     ({ number }) => String(number) === plain,
     ({ id }) => id === plain,
     ({ title }) => title.trim().toLowerCase() === plain,
-    ({ title, submenus }) => [...submenus, title].join(">").toLowerCase() === plain,
+    (entry) => pathOf(entry) === plain,
     ({ title }) => plain !== "" && title.toLowerCase().includes(plain),
   ];
   for (const test of tests) {

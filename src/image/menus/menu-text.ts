@@ -16,7 +16,10 @@ export function renderBootMenus({ entries, standard, notes }: BootMenus): string
   const sections = [
     section("Entries of its boot menus (* starts by itself)", rows.length === 0 ? [] : table(rows)),
     section(`Entry ${standard?.number ?? ""}, started directly by \`hiperiso boot --kernel-from-iso\``, details),
-    section("Of the menus was not followed", notes.map((note) => printable(note))),
+    section(
+      "Of the menus was not followed",
+      notes.map((note) => printable(note)),
+    ),
   ];
   return sections.filter((text) => text !== "").join("\n");
 }
