@@ -50,6 +50,7 @@ export class ScreenFilter {
 
   #step(character: string): string {
     if (character === "\x18" || character === "\x1a") return this.#enter("text");
+    if (character === "\x1b" && (this.#state === "control sequence" || this.#state === "character set")) return this.#enter("escape");
     if (this.#state !== "text" && ++this.#length > SEQUENCE_MAX) this.#enter("text");
     switch (this.#state) {
       case "text":
