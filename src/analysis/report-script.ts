@@ -14,8 +14,8 @@ const RESULTS = { passed: "passed", failed: "FAILED", stopped: "stopped", not_ru
 export function scriptSummary({ result, steps }: ScriptFile): string {
   const last =
     steps.find((step) => step.result === "failed" || step.result === "stopped") ?? steps.findLast((step) => step.result !== "not_run");
-  if (result === "passed") return `all ${steps.length} steps passed`;
-  if (last === undefined) return `none of its ${steps.length} steps was begun`;
+  if (result === "passed") return steps.length === 1 ? "its one step passed" : `all ${steps.length} steps passed`;
+  if (last === undefined) return `none of its ${steps.length === 1 ? "steps" : `${steps.length} steps`} was begun`;
   const word = result === "failed" ? "failed" : "was stopped by the end of the boot";
   return `step ${last.number} of ${steps.length} ${result === "running" ? "was the last that is known of" : word}: ${last.title}`;
 }

@@ -33,6 +33,8 @@ import { BootWatch, type Stop } from "./watch-boot.ts";
 
 const HEARTBEAT_MS = 5_000;
 const TICK_MS = 1_000;
+/** For a script to keep how far it came, when the boot is over. One that does not listen is not waited for. */
+const LAST_WORDS_MS = 2_000;
 
 /** Throws where QEMU cannot be started; under KVM that too is an ending, since emulation may do better. */
 export async function runAttempt(
@@ -132,7 +134,7 @@ export async function runAttempt(
   const driven = driver.run(recording.drive, watch);
   guest.qmp.execute("cont").catch((error: unknown) => watch.fail(error));
   const stop = await stopped.finally(() => driver.end());
-  await atMost(plan.limits.quitMs, driven); // it has its last words to keep
+  await atMost(LAST_WORDS_MS, driven);
   const durationMs = Math.round(elapsedMs());
   if (stop.reason === "goal") await leave(guest, watch, plan.limits.leaveMs, job.signal);
   ticking[Symbol.dispose]();

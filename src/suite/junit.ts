@@ -3,7 +3,7 @@
  * `error` or `skipped`. Times are in seconds.
  */
 import type { SuiteResult, SuiteRun } from "../contract/suite.ts";
-import { escapeXml } from "../formats/escape-xml.ts";
+import { escapeXml, escapeXmlAttribute } from "../formats/escape-xml.ts";
 
 type Job = SuiteResult["jobs"][number];
 
@@ -56,5 +56,5 @@ const seconds = (ms: number): string => (ms / 1000).toFixed(3);
 
 const attributes = (values: Readonly<Record<string, string | number>>): string =>
   Object.entries(values)
-    .map(([name, value]) => ` ${name}="${escapeXml(String(value))}"`)
+    .map(([name, value]) => ` ${name}="${escapeXmlAttribute(String(value))}"`)
     .join("");

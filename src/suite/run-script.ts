@@ -60,9 +60,10 @@ class ScriptRun {
   }
 
   async run(): Promise<Driven> {
-    const { steps, ignoreFatal } = this.#script;
+    const { steps, ignoreFatal, failOn } = this.#script;
     const control = this.#control;
     if (ignoreFatal) control.expectFatal();
+    this.#forbid(failOn);
     control.console.onLine = (line) => this.#noteLine(line);
     await this.#keep("running");
     for (const [index, step] of steps.entries()) {
@@ -88,10 +89,9 @@ class ScriptRun {
         await this.#keep(isStopped ? "stopped" : "failed");
         return { passed: false, detail: `step ${record.number} of ${steps.length}, ${record.title} (${record.where}): ${failure}` };
       }
-      await this.#keep("running");
+      await this.#keep(index === steps.length - 1 ? "passed" : "running");
     }
-    await this.#keep("passed");
-    return { passed: true, detail: `all ${steps.length} steps passed` };
+    return { passed: true, detail: steps.length === 1 ? "its one step passed" : `all ${steps.length} steps passed` };
   }
 
   /** A full disk ends the session where it hurts: at the files of its end. The script goes on. */
@@ -155,10 +155,7 @@ class ScriptRun {
       case "run":
         return await this.#run(step, notes, limit);
       case "fail_on":
-        this.#forbidden = [
-          ...this.#forbidden,
-          ...step.matchers.map((matcher) => ({ shown: shownMatcher(matcher), find: this.#finder(matcher) })),
-        ];
+        this.#forbid(step.matchers);
         return;
       case "reboot": {
         const before = control.resets;
@@ -248,6 +245,11 @@ class ScriptRun {
       markEnded(console, lines);
       return undefined;
     }, limit);
+  }
+
+  #forbid(matchers: readonly Matcher[]): void {
+    const more = matchers.map((matcher) => ({ shown: shownMatcher(matcher), find: this.#finder(matcher) }));
+    this.#forbidden = [...this.#forbidden, ...more];
   }
 
   #noteLine(line: TappedLine): void {

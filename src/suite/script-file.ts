@@ -78,6 +78,7 @@ class ScriptReader {
   readonly #faults: Fault[] = [];
   readonly #steps: ScriptStep[] = [];
   #ignoreFatal = false;
+  #failOn: readonly Matcher[] = [];
 
   constructor(read: (path: string) => Promise<string>) {
     this.#read = read;
@@ -89,7 +90,7 @@ class ScriptReader {
     const early = this.#steps.findIndex(({ does }, index) => does === "shutdown" && index < this.#steps.length - 1);
     if (early !== -1) this.#fault(this.#steps[early + 1]!.where, "no step can follow a shutdown: the guest is off");
     if (this.#faults.length > 0) throw faultsError(WHAT, this.#faults);
-    return { name, ignoreFatal: this.#ignoreFatal, steps: this.#steps };
+    return { name, ignoreFatal: this.#ignoreFatal, failOn: this.#failOn, steps: this.#steps };
   }
 
   /** Reads one file's script into the steps. Returns its name. */
@@ -129,7 +130,10 @@ class ScriptReader {
     };
     if (failOn !== undefined) {
       const path = [...at, "fail_on"];
-      this.#push({ where: source.placeOf(path), does: "fail_on", matchers: this.#matchers(failOn, path, scope) });
+      const matchers = this.#matchers(failOn, path, scope);
+      // What an included script forbids is forbidden from there on.
+      if (outer.files.length === 1) this.#failOn = matchers;
+      else this.#push({ where: source.placeOf(path), does: "fail_on", matchers });
     }
     for (const [index, step] of steps.entries()) await this.#step(step, [...at, "steps", index], scope);
     return name;
@@ -142,6 +146,13 @@ class ScriptReader {
         for (const key of issue.keys) this.#fault(source.placeOf([...path, key], "key"), unknownKey(key, Object.keys(scriptSchema.shape)));
       } else {
         const field = String(issue.path[0]);
+        if (issue.code === "invalid_key") {
+          this.#fault(
+            source.placeOf(path, "key"),
+            `expected letters, digits and _ in the name of a variable, found ${excerpt(issue.path.at(-1))}`,
+          );
+          continue;
+        }
         this.#fault(source.placeOf(path), `expected ${EXPECTED[field] ?? issue.message}, found ${excerpt(valueAt(content, issue.path))}`);
       }
     }

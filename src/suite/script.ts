@@ -39,6 +39,8 @@ export type ScriptStep = {
 export interface Script {
   readonly name: string;
   readonly ignoreFatal: boolean;
+  /** What must not be seen at any time. */
+  readonly failOn: readonly Matcher[];
   readonly steps: readonly ScriptStep[];
 }
 

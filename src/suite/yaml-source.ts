@@ -49,7 +49,9 @@ export class YamlSource {
     for (const key of path) {
       const pair = isMap(node) ? node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key)) : undefined;
       if (isScalar(pair?.key)) offset = pair.key.range?.[0] ?? offset;
-      node = pair?.value ?? (isSeq(node) ? node.items[Number(key)] : undefined);
+      const item: unknown = isSeq(node) ? node.items[Number(key)] : undefined;
+      if (isNode(item)) offset = item.range?.[0] ?? offset;
+      node = pair?.value ?? item;
       if (node === undefined || node === null) return this.#at(offset);
     }
     if (of === "key" || !isNode(node) || (isScalar(node) && node.value === null)) return this.#at(offset);

@@ -4,10 +4,19 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentProgress } from "../../src/contract/job.ts";
 import { reportSchema } from "../../src/contract/report.ts";
-import { endingSchema, indexLineSchema, sessionEndedSchema, statusSchema, timingSchema } from "../../src/contract/session.ts";
+import {
+  endingSchema,
+  indexLineSchema,
+  type ScriptFile,
+  scriptFileSchema,
+  sessionEndedSchema,
+  statusSchema,
+  timingSchema,
+} from "../../src/contract/session.ts";
 import { systemClock } from "../../src/host/clock.ts";
 import { identityOf, ownIdentity } from "../../src/host/process-identity.ts";
 import { planMachine } from "../../src/machine/plan.ts";
+import type { Drive } from "../../src/session/drive.ts";
 import { readJson } from "../../src/session/finalise.ts";
 import { recordBoot } from "../../src/session/record.ts";
 import type { Recording, SessionEvent } from "../../src/session/recording.ts";
@@ -260,5 +269,104 @@ describe("stopped by the person", () => {
     expect(session).toMatchObject({ status: "complete", result: "incomplete" });
     expect(ending.reason).toBe("interrupted");
     await nothingRuns(file);
+  });
+});
+
+describe("a boot that is driven", () => {
+  const driven = (drive: Drive, changes: Partial<Recording> = {}, behaviour: Behaviour = LOGIN) =>
+    recordBoot(recording("tcg", { tcg: behaviour }, { goal: "script", drive, ...changes }));
+  const STEP: ScriptFile["steps"][number] = {
+    number: 1,
+    step: "expect",
+    title: 'expect "login:"',
+    where: "s.yaml:1:1",
+    result: "passed",
+    time_ms: 1,
+    duration_ms: 1,
+    line: 4,
+    detail: "",
+  };
+
+  test("is a success when the script has come to its end, and not before: a login is not the goal then", async () => {
+    const seen: string[] = [];
+    await driven(async (control) => {
+      const read = () => [...control.console.unread()].map(({ text }) => text);
+      while (!read().includes("demo login: ") || control.stage !== "login") await control.change();
+      seen.push(...read());
+      await control.keep({ name: "s", result: "passed", steps: [STEP] });
+      return { passed: true, detail: "all went well" };
+    });
+    expect(seen.at(-1)).toBe("demo login: ");
+    const { session, ending, report, files, file } = await ended();
+    expect(session).toMatchObject({ status: "complete", result: "success" });
+    expect(ending).toMatchObject({ reason: "goal", goal: "script", goal_reached: true, detail: "script: all went well" });
+    expect(report).toMatchObject({ script: { name: "s", result: "passed", steps: [STEP] } });
+    expect(files).toContain("steps.json");
+    expect(await readFile(file("report.txt"), "utf8")).toMatch(/^ {2}1\. passed +0 s {2}line 4 +expect "login:"$/m);
+  });
+
+  test("is a failure when a step failed; the finding says which", async () => {
+    await driven(async () => ({ passed: false, detail: "step 2: nothing came" }));
+    const { session, ending, report, file } = await ended();
+    expect(session).toMatchObject({ status: "complete", result: "failure" });
+    expect(ending).toMatchObject({ reason: "script_failed", goal_reached: false });
+    expect(report.findings.find(({ cause }) => cause)).toMatchObject({ kind: "script_failed", text: "script: step 2: nothing came" });
+    expect(await readFile(file("FAILURE.txt"), "utf8")).toContain("step 2: nothing came");
+    await nothingRuns(file);
+  });
+
+  test("by a script that throws: nothing is lost", async () => {
+    await driven(async (control) => {
+      await control.keep({ name: "s", result: "running", steps: [STEP] });
+      while ([...control.console.unread()].length === 0) await control.change();
+      throw new Error("a fault of its own");
+    });
+    const { session, ending, file } = await ended();
+    expect(session).toMatchObject({ status: "complete", result: "failure" });
+    expect(ending.detail).toBe("script: it could not go on: a fault of its own");
+    expect(await readFile(file("serial.log"), "latin1")).toContain("demo login:");
+    expect(scriptFileSchema.parse(await readJson(file("steps.json")))).toMatchObject({ result: "running", steps: [STEP] });
+  });
+
+  test("by a script that never ends and listens to nothing: the boot's own limit ends it", async () => {
+    const planned = recording("tcg", { tcg: LOGIN });
+    await driven(() => new Promise(() => {}), { plan: { ...planned.plan, limits: { ...planned.plan.limits, bootMs: 300 } } });
+    const { session, ending, file } = await ended();
+    expect(session).toMatchObject({ status: "complete", result: "incomplete" });
+    expect(ending.reason).toBe("time_limit");
+    await nothingRuns(file);
+  });
+
+  test("by a script whose QEMU is killed: that is the reason, whatever the script makes of it", async () => {
+    let told: unknown;
+    await driven(
+      async (control) => {
+        try {
+          for (;;) await control.change();
+        } catch (error) {
+          told = error;
+          throw error;
+        }
+      },
+      {},
+      { prints: "SeaBIOS\n", ends: "killed" },
+    );
+    expect(told).toMatchObject({ found: "the boot is over" });
+    const { session, ending } = await ended();
+    expect(session.status).toBe("complete");
+    expect(ending).toMatchObject({ reason: "qemu_died", qemu_signal: "SIGKILL" });
+  });
+
+  test("by a script that sees the guest power itself off, as it meant", async () => {
+    await driven(
+      async (control) => {
+        control.expectOff();
+        while (!control.isOff) await control.change();
+        return { passed: true, detail: "off" };
+      },
+      {},
+      { prints: "Linux\n", ends: "shutdown" },
+    );
+    expect((await ended()).ending).toMatchObject({ reason: "goal", detail: "script: off" });
   });
 });
