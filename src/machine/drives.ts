@@ -53,7 +53,7 @@ export function planDrive(disk: DiskToAttach, bootIndex: number | null): DrivePl
     backing,
     createBytes: isNew ? diskNumber(disk.sizeBytes) : null,
     overlayBytes: bus === "sd" ? sdOverlay(disk) : null,
-    bootIndex,
+    bootIndex: bus === "sd" ? null : bootIndex, // QEMU's SD cards take no part in the order: the firmware tries them last
     because,
   };
 }

@@ -158,7 +158,7 @@ export function planMachine(request: BootRequest, image: ImageToBoot | undefined
   const way = chooseWay(request, image);
   const attached = image === undefined ? null : attachImage(image, way, request);
   // Behind the image, and in their order: an installer starts anew from the disk that it has written.
-  const drives = request.disks.map((disk, index) => planDrive(disk, index + 2));
+  const drives = request.disks.map((disk, index) => planDrive(disk, attached?.attach === "sd" ? null : index + 2));
   checkDrives([...(attached === null ? [] : [attached]), ...drives]);
   const accelerator = chooseAccelerator({ accelerator: request.accelerator, fallback: settings.fallback }, host);
   const firmware = chooseFirmwareFiles(way.firmware, way.firmwareBecause, host);

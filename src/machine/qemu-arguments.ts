@@ -39,7 +39,8 @@ export function qemuArguments(plan: MachinePlan, places: BootPlaces): readonly s
     ...monitorArguments(places),
     ...(plan.trace === undefined ? [] : traceArguments(plan.trace, places.trace)),
     // A guest that breaks out of its devices finds no new privileges, no processes and no old system calls.
-    ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    // A window's toolkit starts helpers of its own (GTK: accessibility, image loaders), and the sandbox would kill QEMU for it.
+    ...["-sandbox", `on,obsolete=deny,elevateprivileges=deny,spawn=${plan.display.kind === "gtk" ? "allow" : "deny"},resourcecontrol=deny`],
     // Stopped until the console is attached; and after a shutdown or a panic it stands still for its last screenshot.
     ...["-S", "-action", `${plan.reset.does === "stop" ? "reboot=shutdown," : ""}shutdown=pause,panic=pause`],
     ...plan.extraArguments,
@@ -150,7 +151,8 @@ function placeOf(attach: DrivePlan["attach"], place: number, machine: MachinePla
     case "nvme":
       return { device: `nvme,serial=hiperiso${place}`, controller: [] };
     case "sd":
-      return { device: `sd-card,bus=sdhci${place}.0`, controller: ["-device", `sdhci-pci,id=sdhci${place}`] };
+      // Each reader takes one card, and QEMU puts a card into the first that is empty: their buses all have the same name.
+      return { device: "sd-card", controller: ["-device", `sdhci-pci,id=sdhci${place}`] };
     case "virtio":
       return { device: "virtio-blk-pci", controller: [] };
     case "sata":
