@@ -4,7 +4,17 @@
  */
 import * as z from "zod";
 import { reportSchema } from "../contract/report.ts";
-import { endingSchema, indexLineSchema, ownerSchema, sessionSchema, statusSchema, timingSchema } from "../contract/session.ts";
+import { scriptSchema } from "../contract/script.ts";
+import {
+  endingSchema,
+  indexLineSchema,
+  ownerSchema,
+  scriptFileSchema,
+  sessionSchema,
+  statusSchema,
+  timingSchema,
+} from "../contract/session.ts";
+import { suiteResultSchema, suiteSchema } from "../contract/suite.ts";
 import { configSchema } from "./config-schema.ts";
 
 const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodType])[] = [
@@ -15,6 +25,10 @@ const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodTyp
   ["ending", "ending.json of a session directory: why the boot ended", endingSchema],
   ["timing", "timing.json of a session directory", timingSchema],
   ["owner", "owner.json of a session directory: the process that writes it", ownerSchema],
+  ["steps", "steps.json of a session directory: what a script did with the guest", scriptFileSchema],
+  ["script", "the script of a boot: hiperiso boot --script", scriptSchema],
+  ["test", "a test file: hiperiso test", suiteSchema],
+  ["test-results", "what hiperiso test --json prints", suiteResultSchema],
   ["hiperiso", "hiperiso.json: the configuration of a stick or a workstation", configSchema],
 ];
 
