@@ -454,8 +454,7 @@ class Run {
           if (index > 0) close();
           if (part.quoted) add(value, false);
           else {
-            // Blanks part words, also those at the value's ends.
-            if (/^[ \t\n]/.test(value)) close();
+            // Blanks part words, but those at the value's ends do not (seen with 2.06).
             value
               .split(/[ \t\n]+/)
               .filter((piece) => piece !== "")
@@ -463,7 +462,6 @@ class Run {
                 if (number > 0) close();
                 add(piece, true);
               });
-            if (/[ \t\n]$/.test(value)) close();
           }
         });
     }
@@ -554,7 +552,7 @@ class Run {
       return 0;
     }
     this.#note(`${frame.source.path}: the command ${name} is not followed`);
-    return 1;
+    return 0; // as in GRUB: an `if` takes a command that is not there for one that succeeded
   }
 
   async #call(body: GrubScript, args: readonly string[], frame: Frame): Promise<number> {
@@ -575,7 +573,7 @@ class Run {
       case "false":
         return 1;
       case "set":
-        return setVariables(args, frame.context);
+        return setVariable(args, frame.context);
       case "unset":
         for (const one of args) frame.context.variables.delete(one);
         return 0;
@@ -936,12 +934,12 @@ function entryNamed(entries: readonly RawEntry[], name: string): RawEntry | unde
   );
 }
 
-function setVariables(args: readonly string[], context: Context): number {
-  for (const word of args) {
-    const [name, value] = splitAt(word, "=");
-    if (value === undefined) return context.variables.has(name) ? 0 : 1;
-    context.set(name, value);
-  }
+/** The first word alone counts. */
+function setVariable([word]: readonly string[], context: Context): number {
+  if (word === undefined) return 0;
+  const [name, value] = splitAt(word, "=");
+  if (value === undefined) return context.variables.has(name) ? 0 : 1;
+  context.set(name, value);
   return 0;
 }
 
