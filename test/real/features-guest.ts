@@ -1,4 +1,6 @@
 /** A guest that says what its machine has, and a disk that starts it: by a chain of signatures from shim to the kernel, or by none. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -136,6 +138,22 @@ export async function callGuest(port: number): Promise<string> {
     const said = await heard(createConnection(port, "127.0.0.1"));
     if (said !== "") return said;
   }
+}
+
+/** A desktop without a screen. Ready when it says where it listens: its socket is in no folder. */
+export async function startBroadway(program: string, folder: string): Promise<AsyncDisposable & { readonly env: NodeJS.ProcessEnv }> {
+  const env = { XDG_RUNTIME_DIR: folder, GDK_BACKEND: "broadway", BROADWAY_DISPLAY: ":7", DISPLAY: ":7" };
+  const words = ["--address", "127.0.0.1", "--port", String(await freePort()), ":7"];
+  const child = spawn(program, words, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  await Promise.race([once(child.stdout, "data"), ended]);
+  return {
+    env,
+    [Symbol.asyncDispose]: async () => {
+      child.kill();
+      await ended;
+    },
+  };
 }
 
 /** What a VNC server says first. */

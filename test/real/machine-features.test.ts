@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { SESSION_FILES } from "../../src/contract/session.ts";
+import { lookForTool } from "../../src/host/tools.ts";
 import {
   callGuest,
   codeDisk,
@@ -13,9 +14,13 @@ import {
   packetsOf,
   readBanner,
   signedChain,
+  startBroadway,
   takenPort,
 } from "./features-guest.ts";
 import { demoImage, onlySession, qemusNaming, run, start, workplace } from "./harness.ts";
+
+/** GTK's own server of windows, which draws them in a browser: a desktop for a computer that has none. */
+const broadway = await lookForTool("broadwayd", process.env);
 
 test("a signed chain boots under Secure Boot to a login; the guest finds its TPM, its network, a forwarded port and shared folders", async () => {
   await using place = await workplace();
@@ -127,6 +132,17 @@ describe("a machine for a boot sector", () => {
     const plan: unknown = JSON.parse(readFileSync(join(directory, SESSION_FILES.plan), "utf8"));
     expect(plan).toMatchObject({ machine: { name: "pc-q35-6.0" }, extraArguments: ["-name", "a name,,with a comma"] });
     expect(readFileSync(join(directory, SESSION_FILES.qemuCommandLine), "utf8")).toContain("-machine pc-q35-6.0,");
+  });
+
+  test.skipIf(broadway === undefined)("in a window: QEMU lives with it in its sandbox", async () => {
+    await using place = await workplace();
+    const image = await codeDisk(join(place.root, "svm.img"), "svm");
+    await using desktop = await startBroadway(broadway!, place.root);
+    const words = ["boot", image, "--firmware", "bios", "--ram", "64", "--log-dir", place.logs, "--until", "text:svm=", "--display", "gtk"];
+    const { status, stderr } = await run(words, desktop.env);
+    expect(status, stderr).toBe(0);
+    expect(onlySession(place.logs).session).toMatchObject({ result: "success", display: "gtk" });
+    expect(stderr).toContain("Screen: a window");
   });
 
   test.each(["socket", "auto"])("whose screen can be seen by VNC (%s): the address is said and in the session", async (where) => {

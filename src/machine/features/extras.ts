@@ -112,7 +112,7 @@ function planDisplay({ vnc }: ExtrasWish, { display, vga }: Pick<Settings, "disp
   if (!offer.desktop) {
     throw refused("a desktop for the window", "neither WAYLAND_DISPLAY nor DISPLAY", "--display vnc shows the screen without one.");
   }
-  return { kind: "gtk", because: "--display gtk" };
+  return { kind: "gtk", because: "--display gtk; QEMU may start programs, since a window's toolkit does" };
 }
 
 const GTK_HINT = "Install qemu-system-gui (Debian, Ubuntu), qemu-ui-gtk (Fedora, openSUSE) or qemu-ui-gtk (Arch), or take --display vnc.";

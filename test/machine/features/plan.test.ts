@@ -88,6 +88,14 @@ test("words for QEMU come last, behind all that hiperiso says", () => {
   expect(qemuArguments(plan, PLACES).slice(-2)).toEqual(["-device", "edu"]);
 });
 
+test("only a window lets QEMU start programs", () => {
+  const sandbox = (display: "none" | "gtk" | "vnc") => {
+    const words = qemuArguments(planMachine(request({ settings: { display } }), image("uc"), host()), PLACES);
+    return words[words.indexOf("-sandbox") + 1];
+  };
+  expect(["none", "vnc", "gtk"].map((display) => /spawn=(\w+)/.exec(sandbox(display as "none")!)![1])).toEqual(["deny", "deny", "allow"]);
+});
+
 test("a machine of parts has none of this", () => {
   const plan = planParts({ ...standardParts, kernel: { path: "/vmlinuz", append: "" } }, host());
   expect(plan).toMatchObject({
