@@ -2,12 +2,13 @@ import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { TRACE_FORMATS, type TraceFormat, traceRows } from "../analysis/trace-rows.ts";
+import { TRACE_FORMATS, type TraceFormat, type TraceRows, traceRows } from "../analysis/trace-rows.ts";
 import { TraceSummary } from "../analysis/trace-summary.ts";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { SESSION_FILES } from "../contract/session.ts";
 import { traceFactsSchema } from "../contract/trace.ts";
 import { SimpletraceDecoder, type TraceNames, type TraceRecord } from "../formats/simpletrace.ts";
+import { TextBytes } from "../formats/text-bytes.ts";
 import { decodeTraceDeclarations } from "../formats/trace-declarations.ts";
 import { tracePatternTest } from "../formats/trace-list.ts";
 import { readBounded } from "../host/bounded-file.ts";
@@ -16,8 +17,8 @@ import type { Cli } from "./cli.ts";
 import { examplesText } from "./program.ts";
 
 const READ_BYTES = 1024 * 1024;
-/** Characters gathered before they are printed. */
-const PRINT_LENGTH = 64 * 1024;
+/** Gathered before they are printed. */
+const PRINT_BYTES = 256 * 1024;
 /** QEMU's declarations are 600 KB. */
 const DECLARATIONS_BYTES_MAX = 32 * 1024 * 1024;
 const USUAL_QEMU = "/usr/bin/qemu-system-x86_64";
@@ -59,32 +60,37 @@ async function printTrace(cli: Cli, given: string, options: TraceOptions): Promi
   const path = await traceIn(given);
   const decoder = new SimpletraceDecoder(await namesFor(path, options.events));
   const wanted = (options.event ?? []).map(tracePatternTest);
-  const rows = traceRows(options.format);
   const summary = options.summary === true ? new TraceSummary() : undefined;
   const fromNs = BigInt(options.from ?? 0);
   const toNs = options.to === undefined ? undefined : BigInt(options.to);
+  const timed = options.from !== undefined || toNs !== undefined;
+  const out = new TextBytes();
   let origin = await originBeside(path);
-  let text = summary === undefined ? rows.head : "";
+  let rows: TraceRows | undefined;
   const take = (record: TraceRecord) => {
     origin ??= record.timeNs;
-    const time = record.timeNs - origin;
-    if ((options.from !== undefined && time < fromNs) || (toNs !== undefined && time > toNs)) return;
+    if (timed) {
+      const time = record.timeNs - origin;
+      if (time < fromNs || (toNs !== undefined && time > toNs)) return;
+    }
     const { name } = record;
     if (wanted.length > 0 && (name === undefined || !wanted.some((matches) => matches(name)))) return;
-    if (summary === undefined) text += rows.row(record, origin);
-    else summary.add(record, origin);
-    if (text.length >= PRINT_LENGTH) {
-      cli.out(text);
-      text = "";
+    if (summary !== undefined) {
+      summary.add(record, origin);
+      return;
     }
+    rows ??= traceRows(options.format, origin);
+    rows.put(record, out);
+    if (out.length >= PRINT_BYTES) cli.out(out.takeUtf8());
   };
+  if (summary === undefined) cli.out(traceRows(options.format, 0n).head);
   for await (const chunk of bytesOf(path, cli.job.signal)) {
     cli.job.signal.throwIfAborted();
     decoder.push(chunk, take);
     if (decoder.damage !== undefined) break;
   }
   decoder.end();
-  if (text !== "") cli.out(text);
+  if (out.length > 0) cli.out(out.takeUtf8());
   if (summary !== undefined) {
     if (options.format === "text") cli.out(summary.text());
     else if (options.format === "json") cli.json(summary);

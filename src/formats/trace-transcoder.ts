@@ -4,7 +4,7 @@
  */
 
 import { SimpletraceDecoder, SimpletraceEncoder, type TraceRecord } from "./simpletrace.ts";
-import { ArgumentPrinter, argumentValues } from "./trace-arguments.ts";
+import { argumentValues, eachArgument } from "./trace-arguments.ts";
 import { decodeTraceDeclaration, decodeTraceDeclarations, indexTraceDeclarations, type TraceDeclaration } from "./trace-declarations.ts";
 import { decodeTracePrefix, TraceLineReader, type TracePrefix } from "./trace-line.ts";
 
@@ -68,7 +68,6 @@ const NOTE_BYTES_MAX = 4096;
 interface KnownEvent {
   readonly id: number;
   readonly reader: TraceLineReader;
-  readonly printer: ArgumentPrinter;
   readonly floods: readonly { readonly flood: TraceFlood; readonly argument: number }[];
   /** Place of the node and of the file among the arguments, where this event tells of an opened file. */
   readonly opens: { readonly node: number; readonly file: number } | undefined;
@@ -356,7 +355,13 @@ export class TraceTranscoder {
       return;
     }
     const texts: string[] = [];
-    if (known.floods.length > 0 || known.opens !== undefined) known.printer.each(record, (_, text) => void texts.push(text));
+    if (known.floods.length > 0 || known.opens !== undefined)
+      eachArgument(
+        record,
+        known.reader.declaration,
+        (bytes) => bytes.toString("latin1"),
+        (_, text) => void texts.push(text),
+      );
     this.#keep(known, record.timeNs, texts, () => this.#encoder.event(known.id, record.timeNs, record.pid, argumentValues(record)));
   }
 
@@ -374,7 +379,6 @@ export class TraceTranscoder {
     const known: KnownEvent = {
       id: this.#events.size,
       reader: new TraceLineReader(declaration),
-      printer: new ArgumentPrinter(declaration),
       floods: this.#start.floods
         .filter(({ events }) => events.includes(declaration.name))
         .map((flood) => ({ flood, argument: place(flood.argument) })),
