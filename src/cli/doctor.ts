@@ -19,6 +19,7 @@ import {
   readSystemTools,
 } from "../host/system-packages.ts";
 import { xdgFolders } from "../host/xdg.ts";
+import { SHARE_DEVICE, TPM_DEVICE } from "../machine/features/extras.ts";
 import type { Cli } from "./cli.ts";
 import { examplesText, programVersion } from "./program.ts";
 
@@ -44,6 +45,7 @@ interface Checkup {
   readonly tools: readonly FoundTool[];
   readonly kvm: KvmProbe | undefined;
   readonly firmware: readonly FirmwareState[];
+  readonly parts: readonly QemuPart[];
   /** Nothing is missing that a boot cannot do without. */
   readonly ready: boolean;
 }
@@ -54,6 +56,41 @@ interface FirmwareState {
   /** Descriptor or known path, undefined when none was found. */
   readonly source: string | undefined;
   readonly because: string;
+}
+
+/** What QEMU may have been built or packed without. */
+interface QemuPart {
+  readonly id: string;
+  readonly what: string;
+  readonly found: boolean;
+  readonly needed_for: string;
+  readonly cost_when_missing: string;
+}
+
+function qemuParts({ displays, devices }: Pick<QemuFacts, "displays" | "devices">): readonly QemuPart[] {
+  return [
+    {
+      id: "window",
+      what: "QEMU's GTK display",
+      found: displays.includes("gtk"),
+      needed_for: "hiperiso boot --display gtk",
+      cost_when_missing: "A guest's screen is seen by --display vnc only. It may be in a package of its own: qemu-system-gui, qemu-ui-gtk.",
+    },
+    {
+      id: "TPM device",
+      what: `QEMU's ${TPM_DEVICE}`,
+      found: devices.includes(TPM_DEVICE),
+      needed_for: "hiperiso boot --tpm",
+      cost_when_missing: "A guest cannot be given a TPM.",
+    },
+    {
+      id: "shared folders",
+      what: `QEMU's ${SHARE_DEVICE}`,
+      found: devices.includes(SHARE_DEVICE),
+      needed_for: "hiperiso boot --share",
+      cost_when_missing: "Folders cannot be shared with a guest.",
+    },
+  ];
 }
 
 async function examine(cli: Cli): Promise<Checkup> {
@@ -69,6 +106,7 @@ async function examine(cli: Cli): Promise<Checkup> {
     tools,
     kvm,
     firmware: facts === undefined ? [] : await firmwareStates(facts, cli),
+    parts: facts === undefined ? [] : qemuParts(facts),
     ready: tools.every(({ tool, path }) => path !== undefined || !isVital(tool)),
   };
 }
@@ -87,7 +125,7 @@ async function firmwareStates(facts: QemuFacts, cli: Cli): Promise<readonly Firm
   );
 }
 
-function checkupJson({ distribution, tools, kvm, firmware, ready }: Checkup): unknown {
+function checkupJson({ distribution, tools, kvm, firmware, parts, ready }: Checkup): unknown {
   return {
     ready,
     hiperiso: programVersion(),
@@ -95,6 +133,7 @@ function checkupJson({ distribution, tools, kvm, firmware, ready }: Checkup): un
     distribution: distribution ?? null,
     kvm: kvm === undefined ? { state: "unknown", because: "there is no QEMU to ask" } : { state: kvm.state, because: kvm.because },
     firmware: firmware.map((state) => ({ ...state, source: state.source ?? null })),
+    qemu_parts: parts,
     tools: tools.map(({ tool, path, version }) => ({
       id: tool.id,
       what: tool.what,
@@ -112,7 +151,7 @@ function checkupJson({ distribution, tools, kvm, firmware, ready }: Checkup): un
 
 const STAGES = { boot: "To boot images", demo: "To build live images", test: "To run hiperiso's own tests" } as const;
 
-function checkupText({ distribution, tools, kvm, firmware, ready }: Checkup, colour: boolean): string {
+function checkupText({ distribution, tools, kvm, firmware, parts, ready }: Checkup, colour: boolean): string {
   const { bold, green, red, yellow } = picocolors.createColors(colour);
   const width = Math.max(...tools.map(({ tool }) => tool.id.length));
   const lines = [`hiperiso ${programVersion()}, Node ${process.versions.node}`];
@@ -137,6 +176,9 @@ function checkupText({ distribution, tools, kvm, firmware, ready }: Checkup, col
           name,
           state.source === undefined ? `none: ${state.because}` : state.because,
         );
+      }
+      for (const { id, what, found, needed_for, cost_when_missing } of parts) {
+        row(found ? green("✓") : yellow("–"), id, found ? `${what}, for ${needed_for}` : `missing: ${what}. ${cost_when_missing}`);
       }
       if (kvm !== undefined) {
         const cost = kvm.state === "available" ? "" : " Boots are emulated: slower, with the same result.";

@@ -46,3 +46,17 @@ test("hiperiso doctor tells of every tool in the list, of KVM and of firmware, a
     expect(line).toContain(found ? "✓" : cost_when_missing);
   }
 });
+
+test("it tells of the parts that QEMU may have been packed without, and what the lack of each costs", async () => {
+  const { stdout } = await doctor("--json");
+  const { qemu_parts: parts } = JSON.parse(stdout);
+  const page = (await doctor()).stdout;
+  const qemuIsThere = JSON.parse(stdout).tools.some(
+    ({ id, found }: { id: string; found: boolean }) => id === "qemu-system-x86_64" && found,
+  );
+  expect(parts.map(({ id }: { id: string }) => id)).toEqual(qemuIsThere ? ["window", "TPM device", "shared folders"] : []);
+  for (const { id, found, needed_for, cost_when_missing } of parts) {
+    const line = page.split("\n").find((text) => text.includes(` ${id} `));
+    expect(line).toContain(found ? needed_for : cost_when_missing);
+  }
+});
