@@ -5,7 +5,8 @@
  *   SP  4 2 0xBE 0xEF, 6 1 bytes to skip in each other record: first entry of the root's "." record, shows that SUSP is used
  *   CE  4 8 block, 12 8 offset in it, 20 8 length: the area goes on there (both-endian)
  *   NM  4 1 flags: 1 goes on in the next NM, 2 ".", 4 ".."; 5 … part of the name
- *   PX  4 8 POSIX mode                        SL  a symbolic link
+ *   PX  4 8 POSIX mode                        SL  a symbolic link: 4 1 flags: 1 goes on in the next SL; components follow:
+ *       0 1 flags: 1 its text goes on in the next component, 2 ".", 4 "..", 8 "/"; 1 1 bytes of text; 2 … text
  *   CL  4 8 block: this is no file but a directory that was moved there, because it lay too deep
  *   RE  this directory was moved from elsewhere      ZF  the data is compressed (zisofs)      ST  the area ends
  */
@@ -33,6 +34,8 @@ export interface RockRidge {
   /** Undefined where no NM entry names it: then the ISO 9660 name counts. */
   readonly name: string | undefined;
   readonly symbolicLink: boolean;
+  /** Where a symbolic link leads, as POSIX writes it; undefined for what is none, or leads nowhere. */
+  readonly linkTarget: string | undefined;
   /** Block of the directory that stands here in truth. */
   readonly childBlock: number | undefined;
   /** Stands here in truth only for readers without Rock Ridge. */
@@ -87,6 +90,7 @@ export function suspSkip(rootDotSystemUse: Uint8Array): number | undefined {
 
 export function decodeRockRidge(entries: readonly SystemUseEntry[]): RockRidge {
   const nameParts: Uint8Array[] = [];
+  const linkParts: Uint8Array[] = [];
   let childBlock: number | undefined;
   let named = false;
   const seen = new Set<string>();
@@ -95,13 +99,36 @@ export function decodeRockRidge(entries: readonly SystemUseEntry[]): RockRidge {
     if (signature === "NM" && (bytes[4]! & 6) === 0) {
       named = true;
       nameParts.push(bytes.subarray(5));
-    } else if (signature === "CL") childBlock = bothEndian32(bytes, 4, "child link", place);
+    } else if (signature === "SL") linkParts.push(bytes.subarray(5));
+    else if (signature === "CL") childBlock = bothEndian32(bytes, 4, "child link", place);
   }
   return {
     name: named ? Buffer.concat(nameParts).toString("utf8") : undefined,
     symbolicLink: seen.has("SL"),
+    linkTarget: linkParts.length === 0 ? undefined : linkTarget(Buffer.concat(linkParts)),
     childBlock,
     relocated: seen.has("RE"),
     compressed: seen.has("ZF"),
   };
+}
+
+/** Undefined where the components make no path. What is cut off counts as far as it is there. */
+function linkTarget(components: Uint8Array): string | undefined {
+  const parts: string[] = [];
+  let absolute = false;
+  let pending: Uint8Array[] = [];
+  for (let at = 0; at + 2 <= components.length; at += 2 + components[at + 1]!) {
+    const flags = components[at]!;
+    if ((flags & 8) !== 0) absolute = true;
+    else if ((flags & 4) !== 0) parts.push("..");
+    else if ((flags & 2) !== 0) parts.push(".");
+    else {
+      pending.push(components.subarray(at + 2, at + 2 + components[at + 1]!));
+      if ((flags & 1) !== 0) continue;
+      parts.push(Buffer.concat(pending).toString("utf8"));
+      pending = [];
+    }
+  }
+  const path = `${absolute ? "/" : ""}${parts.join("/")}`;
+  return path === "" ? undefined : path;
 }

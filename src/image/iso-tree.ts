@@ -176,6 +176,7 @@ export function isoTree(volume: IsoVolume, report: ReportProblem, names: IsoName
       name,
       directory: childBlock !== undefined || first.directory,
       symbolicLink: rockRidge?.symbolicLink ?? false,
+      linkTarget: rockRidge?.linkTarget,
       sizeBytes: pieces.reduce((sum, { bytes }) => sum + bytes, 0n),
       dataOffset: pieces[0]!.bytes === 0n ? undefined : pieces[0]!.offset,
       recordOffset: first.offset,

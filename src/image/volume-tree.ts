@@ -10,6 +10,8 @@ export interface TreeNode {
   readonly name: string;
   readonly directory: boolean;
   readonly symbolicLink: boolean;
+  /** Where a symbolic link leads, from its own directory or from the root; undefined where that is not known. */
+  readonly linkTarget?: string | undefined;
   /** Of a file's data. Of a directory: what the medium says its entries take, 0 where it does not say. */
   readonly sizeBytes: bigint;
   /** Where the data starts; the same for two directories only when they are one. Undefined for a file without data. */

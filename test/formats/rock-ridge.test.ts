@@ -33,6 +33,17 @@ test("links, moved directories, compressed files", () => {
   expect(decodeRockRidge(area(NM(2, "")))).toMatchObject({ name: undefined });
 });
 
+test("where a link leads: parts of parts, in one entry and the next, and what is cut", () => {
+  const target = (...links: number[][]) =>
+    decodeRockRidge(decodeSystemUse(Uint8Array.from(links.flatMap((link) => entry("SL", 0, ...link))), keeping()).entries).linkTarget;
+  const part = (flags: number, name: string) => [flags, name.length, ...text(name)];
+  expect(target(part(0, "vmlinuz-6.1"))).toBe("vmlinuz-6.1");
+  expect(target([...part(4, ""), ...part(2, ""), ...part(0, "live")], [...part(1, "vm"), ...part(0, "linuz")])).toBe(".././live/vmlinuz");
+  expect(target([...part(8, ""), ...part(0, "boot")])).toBe("/boot");
+  expect(target([0, 200, 1, 2])).toBe("\x01\x02");
+  expect(target([])).toBeUndefined();
+});
+
 test("an area goes on elsewhere, ends at ST, and is padded", () => {
   const area = Uint8Array.from([
     ...entry("CE", ...both32(5), ...both32(100), ...both32(30)),

@@ -26,6 +26,11 @@ export interface FoundNode {
   readonly sizeBytes: bigint;
 }
 
+/** As GRUB has it; a circle of links ends here. */
+const LINKS_MAX = 8;
+const PATH_PARTS_MAX = 1000;
+const partsOf = (path: string): string[] => path.split("/").filter((part) => part !== "");
+
 /** Of all directories of a volume together; what lies behind is not found. */
 const ENTRIES_MAX = 200_000;
 
@@ -90,14 +95,31 @@ function menuVolume<Node extends TreeNode>(
     return children;
   }
 
+  /** Links are followed, so many of them; none leads out of the volume. */
   async function nodeAt(path: string): Promise<Node | undefined> {
-    let node: Node | undefined = tree.root;
-    for (const part of path.split("/")) {
-      if (part === "") continue;
-      if (node === undefined || !node.directory) return undefined;
-      node = (await childrenOf(node)).get(keyOf(part));
+    const rest = partsOf(path);
+    let above: Node[] = [tree.root];
+    let links = 0;
+    for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
+      if (part === ".") continue;
+      if (part === "..") {
+        if (above.length > 1) above.pop();
+        continue;
+      }
+      const directory = above.at(-1);
+      const node: Node | undefined = directory?.directory === true ? (await childrenOf(directory)).get(keyOf(part)) : undefined;
+      if (node === undefined) return undefined;
+      if (!node.symbolicLink) {
+        above.push(node);
+        continue;
+      }
+      links += 1;
+      if (node.linkTarget === undefined || links > LINKS_MAX) return undefined;
+      if (node.linkTarget.startsWith("/")) above = [tree.root];
+      rest.unshift(...partsOf(node.linkTarget));
+      if (rest.length > PATH_PARTS_MAX) return undefined;
     }
-    return node?.symbolicLink === true ? undefined : node;
+    return above.at(-1);
   }
 
   return {

@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -174,6 +175,32 @@ describe("menus in the forms of distributions", () => {
       "A: /k | a",
     ]);
     expect(menus.entries.map(({ id }) => id)).toEqual(["a", "b", "c", "d", "e", "entry-6", "a-2"]);
+  });
+
+  it("links are followed, as GRUB does it: relative, absolute, through folders; a circle is no file", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "hiperiso-links-"));
+    try {
+      const root = join(folder, "root");
+      await mkdir(join(root, "boot/grub"), { recursive: true });
+      await mkdir(join(root, "live"));
+      await writeFile(join(root, "live/vmlinuz-6.1"), buildBzImage());
+      await writeFile(join(root, "live/initrd"), "070701");
+      await symlink("vmlinuz-6.1", join(root, "live/vmlinuz"));
+      await symlink("../live", join(root, "boot/system"));
+      await symlink("/live/initrd", join(root, "boot/initrd"));
+      await symlink("b", join(root, "a"));
+      await symlink("../../a", join(root, "b"));
+      const menu = "menuentry A { linux /boot/system/vmlinuz; initrd /boot/initrd }\nmenuentry B { linux /a }\n";
+      await writeFile(join(root, "boot/grub/grub.cfg"), menu);
+      const image = join(folder, "links.iso");
+      execFileSync("xorriso", ["-as", "mkisofs", "-quiet", "-R", "-o", image, root], { stdio: "pipe" });
+      expect(linesOf(await menusOf(new Uint8Array(await readFile(image))))).toEqual([
+        "* A: /boot/system/vmlinuz /boot/initrd | ",
+        "B: its kernel /a is not in the image",
+      ]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it("an image without menus has none", async () => {
