@@ -124,7 +124,7 @@ class SuiteReader {
     const axes: Axis[] = [];
     for (const key of TEST_KEYS) {
       const [value, path] = at(written, key.key);
-      if (value !== undefined) axes.push({ key: key.key, choices: this.#choices(key, value, path) });
+      if (value !== undefined) axes.push({ key: key.key, choices: await this.#choices(key, value, path) });
     }
     const isExcluded = this.#exclusions(written, axes);
     const [kernel] = at(written, "kernel");
@@ -247,18 +247,21 @@ class SuiteReader {
     return {};
   }
 
-  #choices(key: TestKey, value: unknown, path: Path): readonly Choice[] {
+  async #choices(key: TestKey, value: unknown, path: Path): Promise<readonly Choice[]> {
     const values: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (values.length === 0 || values.length > VALUES_MAX) this.#fault(path, `expected a value, or a list of at most ${VALUES_MAX}`);
-    return values.map((one, index) => {
+    const choices: Choice[] = [];
+    for (const [index, one] of values.entries()) {
       const place = Array.isArray(value) ? [...path, index] : path;
-      const together = key.several === true && Array.isArray(one) ? one : [one];
+      const together: readonly unknown[] = key.several === true && Array.isArray(one) ? one : [one];
       const texts = together.map((part) => this.#valueOf(key, part, place)).filter((text) => text !== undefined);
-      return {
-        shown: together.map((part) => (part === null || part === false || part === "" ? "none" : String(part))).join("+") || "none",
+      if (MUST_BE_THERE.includes(key.key)) for (const text of texts) await this.#file(String(text), place);
+      choices.push({
+        shown: together.map(shownValue).join("+") || "none",
         words: texts.map((text) => (text === true ? key.flag : `${key.flag}=${text}`)),
-      };
-    });
+      });
+    }
+    return choices;
   }
 
   /** What stands behind the flag; true: the flag alone; undefined: no flag at all. */
@@ -368,6 +371,9 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   accel: ["auto", "kvm", "tcg"],
   network: ["none", "restricted", "user"],
 };
+
+/** Keys whose files are looked for before anything is booted. */
+const MUST_BE_THERE: readonly string[] = ["kernel", "initrd", "rules", "config"];
 
 /** Words that people try. */
 const OTHER_WORDS: Readonly<Record<string, string>> = {
