@@ -1,3 +1,8 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -8,8 +13,9 @@ import {
   type TraceVersion,
 } from "../../src/formats/simpletrace.ts";
 import { argumentValues, typedValue } from "../../src/formats/trace-arguments.ts";
+import { encodeTraceDeclarations } from "../../src/formats/trace-declarations.ts";
 import type { TraceValue } from "../../src/formats/trace-line.ts";
-import { declared } from "./trace-events.ts";
+import { CLASSES, declared } from "./trace-events.ts";
 
 const NUMBERS = declared('numbers(int a, uint64_t b) "%d %" PRIu64');
 const STRINGS = declared('strings(const char *a, void *p, const char *b) "%s %p %s"');
@@ -296,5 +302,44 @@ describe("a damaged trace", () => {
         expect(seen.length).toBeLessThanOrEqual(bytes.length / 32);
       }),
     );
+  });
+});
+
+const PYTHON = spawnSync("python3", ["--version"]).status === 0;
+
+describe.skipIf(!PYTHON)("another reader, by the rules of QEMU's", () => {
+  test("takes what we write, with the declarations as we write them: every class of event", () => {
+    const folder = mkdtempSync(join(tmpdir(), "hiperiso-simpletrace-"));
+    try {
+      const declarations = CLASSES.map(declared);
+      const encoder = new SimpletraceEncoder();
+      encoder.header();
+      for (const [id, { name, arguments: all }] of declarations.entries()) {
+        encoder.mapping(id * 7, name);
+        encoder.event(
+          id * 7,
+          1_000_000n * BigInt(id),
+          42,
+          all.map(({ kind }, index) => (kind === "string" ? Buffer.from(`s${index}`) : BigInt(index + 10))),
+        );
+      }
+      encoder.dropped(0n, 42, 3n);
+      writeFileSync(join(folder, "trace.bin"), encoder.take());
+      writeFileSync(join(folder, "trace.events"), encodeTraceDeclarations(declarations));
+      const reader = fileURLToPath(new URL("./simpletrace-reader.py", import.meta.url));
+      const printed = execFileSync("python3", [reader, join(folder, "trace.events"), join(folder, "trace.bin")], { encoding: "utf8" });
+      const expected = declarations.map(({ name, arguments: all }, id) => {
+        const values = all.map(
+          ({ kind, name: argument }, index) => `${argument}=${kind === "string" ? `b's${index}'` : `0x${(index + 10).toString(16)}`}`,
+        );
+        return [name, id === 0 ? "0.000" : "1000.000", "pid=42", ...values].join(" ");
+      });
+      expect(printed.trimEnd().split("\n")).toEqual([
+        ...expected,
+        `dropped -${(declarations.length - 1) * 1000}.000 pid=42 num_events_dropped=0x3`,
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
