@@ -26,6 +26,10 @@ export {
   timingSchema,
 } from "./contract/session.ts";
 export type { ImageFacts } from "./image/image-facts.ts";
+export type { BootEntry, BootMenus } from "./image/menus/boot-entry.ts";
+export { type BootableEntry, chooseEntry } from "./image/menus/choose-entry.ts";
+export { openBootMenus } from "./image/menus/open-menus.ts";
+export { takeOutFiles } from "./image/menus/take-out.ts";
 export { openImageFacts } from "./image/probe.ts";
 export { type MachinePlan, planMachine } from "./machine/plan.ts";
 export { type MachineParts, planParts, standardParts } from "./machine/plan-parts.ts";

@@ -22,7 +22,8 @@ export interface ImageKernel {
   readonly entry: BootableEntry;
   /** Its paths are those inside the image, until `furnish` has taken the files out. */
   readonly kernel: DirectKernel;
-  readonly notes: readonly string[];
+  /** For the session: which entry it is, and what of the menus was not followed. */
+  readonly added: Readonly<Record<string, unknown>>;
   readonly furnish: Furnish;
 }
 
@@ -46,7 +47,16 @@ export async function kernelFromImage(
       append: withSerialConsole(entry.arguments, append),
       because: `entry ${entry.number}, "${entry.title}", of ${menu} (${loader}): its kernel is started directly, with a serial console`,
     },
-    notes: menus.notes,
+    added: {
+      number: entry.number,
+      id: entry.id,
+      title: entry.title,
+      menu,
+      kernel: entry.kernel.path,
+      initrds: entry.initrds.map((initrd) => initrd.path),
+      arguments: entry.arguments,
+      notes: menus.notes,
+    },
     furnish: async (scratch, job) => {
       await using open = await openDisk(path, rules, job.signal);
       const taken = await takeOutFiles(contentOf(open.content, path), facts, entry, join(scratch, "kernel"), job);

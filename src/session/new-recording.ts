@@ -41,7 +41,7 @@ export interface RecordingWish {
 
 export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: RecordingPlace): Recording {
   const { subject, settings, goal, rules, steps = [], warnings, added = {} } = wish;
-  const { host, kvm, plan, emulated, firmware, furnish } = wish.prepared;
+  const { host, kvm, plan, emulated, firmware, furnish, added: prepared = {} } = wish.prepared;
   const identity = readIdentity(env);
   const mask = (text: string) => maskIdentity(text, identity);
   const hostOfSession = {
@@ -76,6 +76,7 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
         warnings: warnings.map(mask),
         firmware_rejected: firmware.rejected.map(({ descriptor, reason }) => ({ descriptor: tildify(descriptor, env), reason })),
         host: hostOfSession,
+        ...prepared,
         ...added,
       },
       environment: environmentLines(settings, hostOfSession, env),

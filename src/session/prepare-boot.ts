@@ -50,6 +50,8 @@ export interface PreparedMachine {
   readonly firmware: FirmwareSearch;
   /** What is made of the image when its session has begun. */
   readonly furnish?: Furnish | undefined;
+  /** Fields of `session.json` besides: which entry of the image's menu it is. */
+  readonly added?: Readonly<Record<string, unknown>>;
 }
 
 export interface PreparedBoot extends PreparedMachine {
@@ -104,6 +106,7 @@ export async function prepareBoot(
   const inMemory = imageToBoot === undefined ? undefined : memoryImage(imageToBoot, wish, known.hostToBootOn, env);
   return {
     furnish: fromMenu?.furnish ?? inMemory,
+    ...(fromMenu === undefined ? {} : { added: { menu_entry: fromMenu.added } }),
     plan: traced(planMachine(request, imageToBoot, known.hostToBootOn), trace),
     emulated: traced(planMachine({ ...request, accelerator: "tcg" }, imageToBoot, known.hostToBootOn), trace),
     image,

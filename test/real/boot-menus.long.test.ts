@@ -13,7 +13,7 @@ async function unpackedDemo(folder: string): Promise<{ readonly image: string; r
   execFileSync("xorriso", ["-osirrox", "on", "-indev", image, "-extract", "/", folder], { stdio: "pipe" });
   execFileSync("chmod", ["-R", "u+w", folder]);
   const menu = await readFile(join(folder, "boot/grub/grub.cfg"), "utf8");
-  return { image, medium: /hiperiso\.medium=\S+/.exec(menu)?.[0] ?? "none" };
+  return { image, medium: /hiperiso\.medium=[^\s']+/.exec(menu)?.[0] ?? "none" };
 }
 
 describe("kernels out of other menus", () => {
