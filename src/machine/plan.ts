@@ -234,6 +234,9 @@ function chooseNetwork({ network, settings: { netDump }, extras: { forwards } }:
   return { mode, card: "virtio-net-pci", ipv6: true, forwards, dump: netDump, because };
 }
 
+/** Seen: OVMF of Debian has no driver for SD cards, and ends in its shell. SeaBIOS has one. */
+const firmwaresFor = (attach: Attachment | undefined): readonly Firmware[] => (attach === "sd" ? ["bios"] : ["uefi", "bios"]);
+
 function attachImage(image: ImageToBoot, { attach, attachBecause: because }: ChosenWay, { writable }: BootRequest): DrivePlan {
   const drive = planDrive({ ...image, bus: attach === "cd" ? "sata" : attach, writable, isNew: false, because }, 1);
   return { ...drive, attach };
@@ -277,7 +280,7 @@ function chooseWay({ settings, attach, writable, kernel }: BootRequest, image: I
   }
   if (writable && attach === "cd") throw readOnlyCd(image);
   const firmwares: readonly Firmware[] =
-    settings.firmware === undefined ? (settings.secureBoot ? ["uefi"] : ["uefi", "bios"]) : [settings.firmware];
+    settings.firmware === undefined ? (settings.secureBoot ? ["uefi"] : firmwaresFor(attach)) : [settings.firmware];
   const attachments: readonly Attachment[] = attach === undefined ? (image.optical && !writable ? ["cd", "usb"] : ["usb"]) : [attach];
   if (image.damage !== undefined && settings.firmware === undefined) throw unbootable(image, image.damage);
   for (const firmware of firmwares) {
@@ -446,6 +449,9 @@ function planWarnings(request: BootRequest, image: ImageToBoot | undefined, host
   if (image?.damage !== undefined) warnings.push(`The image is damaged: ${image.damage}.`);
   else if (!way.promising) warnings.push(`The image does not look bootable this way: ${way.firmwareBecause}.`);
   warnings.push(...memoryWarnings(settings.guestRam, host));
+  if (image !== undefined && request.kernel === undefined && way.attach === "sd" && way.firmware === "uefi") {
+    warnings.push("UEFI firmware mostly has no driver for SD cards: --firmware bios starts from one.");
+  }
   if (request.writable) warnings.push("The guest may write to the image (--writable).");
   return warnings;
 }

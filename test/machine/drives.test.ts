@@ -73,6 +73,13 @@ describe("disks beside an image", () => {
     });
   });
 
+  test("an image on a card is booted by BIOS: UEFI has no driver for one, and says so", () => {
+    expect(planMachine(request({ attach: "sd" }), image("uu bu"), host()).firmware.interface).toBe("bios");
+    expect(refusal(() => planMachine(request({ attach: "sd" }), image("uu"), host())).found).toBe("BIOS from sd: seen: bu");
+    const asked = planMachine(request({ attach: "sd", settings: { firmware: "uefi" } }), image("uu bu"), host());
+    expect(asked.warnings.join()).toContain("SD cards");
+  });
+
   test("every file of a chain is named, and nothing of it can add an option", () => {
     const backing = [
       { path: "/d/mid,dle.qcow2", blockDevice: false, format: "qcow2" as const },
