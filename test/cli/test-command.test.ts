@@ -17,9 +17,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Without QEMU: nothing is booted here. */
 async function program(...words: readonly string[]) {
-  const streams = keptStreams({ env: { PATH: join(folder, "no-programs"), HOME: folder, XDG_CACHE_HOME: join(folder, "cache") } });
+  const streams = keptStreams({ env: { PATH: process.env["PATH"], HOME: folder, XDG_CACHE_HOME: join(folder, "cache") } });
   const commands = [
     { name: "test", summary: "", load: async () => ({ command }) },
     { name: "boot", summary: "", load: async () => ({ command: boot }) },
@@ -42,8 +41,8 @@ describe("hiperiso test", () => {
     expect(readdirSync(folder).sort()).toEqual(["a.iso", "t.yaml"]);
   });
 
-  test("where no QEMU is ends with an error for each job, told in every form, and status 3", async () => {
-    writeFileSync(file, "name: n\nimage: a.iso\nfirmware: [uefi, bios]");
+  test("whose boots cannot begin ends with an error for each, told in every form, and status 3", async () => {
+    writeFileSync(file, "name: n\nimage: a.iso\nfirmware: [uefi, bios]\naccel: kvm\nfallback: true");
     const to = (name: string) => join(folder, name);
     const { status, stdout, stderr } = await program(
       "test",
@@ -62,7 +61,7 @@ describe("hiperiso test", () => {
     const result = suiteResultSchema.parse(JSON.parse(stdout));
     expect(result).toMatchObject({ name: "n", errors: 2, passed: 0 });
     for (const job of result.jobs) expect(job.runs.map((one) => one.status)).toEqual(["error", "error"]);
-    expect(result.jobs[0]!.runs[0]!.why).toContain("qemu-system-x86_64");
+    expect(result.jobs[0]!.runs[0]!.why).toContain("--accel kvm or --fallback");
     expect(readFileSync(to("r.xml"), "utf8")).toContain('tests="2" failures="0" errors="2"');
     expect(readFileSync(to("r.html"), "utf8")).toContain("0 of 2 passed, 2 errors");
     expect(stderr).toContain("once more");
