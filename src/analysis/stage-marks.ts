@@ -98,6 +98,16 @@ export const STAGE_MARKS: readonly StageMark[] = [
     ignores: ["Booting Linux on physical CPU 0x0", "grub-common.service"],
   },
   {
+    // It says something only where it refuses, or was built to be talkative.
+    id: "stage/shim",
+    stage: "bootloader",
+    program: "shim",
+    pattern:
+      /Verification failed: \(0x[0-9A-F]{1,16}\) (?:Security Violation|Access Denied)|^(?:Bootloader|Loader) has not verified loaded image|^System is compromised\. +halting|^shim\.c:\d{1,5}:/,
+    matches: ["Verification failed: (0x1A) Security Violation", "shim.c:873:load_image() attempting to load \\EFI\\BOOT\\grubx64.efi"],
+    ignores: ["EFI stub: UEFI Secure Boot is enabled."],
+  },
+  {
     id: "stage/syslinux",
     stage: "bootloader",
     program: "syslinux",

@@ -7,7 +7,7 @@ import { bootWords, onlySession, readRecorded, run, sessionDirectories, workplac
 
 /** A copy with one byte changed that its signature covers: code, behind the headers. */
 function altered(program: Uint8Array): Uint8Array {
-  const copy = program.slice();
+  const copy = Uint8Array.from(program); // a Buffer's slice would be the same bytes
   const at = copy.length >> 1;
   copy[at] = copy[at]! ^ 1;
   return copy;

@@ -3,6 +3,26 @@ import type { Rule } from "../rule.ts";
 /** GRUB, syslinux, systemd-boot, iPXE, U-Boot, the EFI stub and Windows' loader. What the boot gets past is only told as `info`. */
 export const BOOT_LOADER_RULES: readonly Rule[] = [
   {
+    // A box on the whole screen, which waits for a key.
+    id: "bootloader/shim-refused",
+    kind: "secure_boot_violation",
+    severity: "fatal",
+    survived: "info",
+    stage: "bootloader",
+    domain: "bootloader",
+    pattern:
+      /Verification failed: \(0x[0-9A-F]{1,16}\) (?:Security Violation|Access Denied)|^(?:Bootloader|Loader) has not verified loaded image|^System is compromised\. +halting/i,
+    ends: true,
+    explanation: "Shim refused the program behind it: neither the distribution's key nor an enrolled one vouches for its signature.",
+    hint: "Boot without Secure Boot (leave out --secure-boot), or use a boot loader and a kernel that the maker of this shim has signed.",
+    matches: [
+      "Verification failed: (0x1A) Security Violation",
+      "Bootloader has not verified loaded image.",
+      "System is compromised.  halting.",
+    ],
+    ignores: ["Verification failed: the password is wrong", "EFI stub: UEFI Secure Boot is enabled."],
+  },
+  {
     id: "bootloader/grub-shim-signature",
     kind: "secure_boot_violation",
     severity: "fatal",

@@ -105,14 +105,11 @@ export const FIRMWARE_RULES: readonly Rule[] = [
     survived: "info",
     stage: "firmware",
     domain: "firmware",
-    pattern:
-      /BdsDxe: failed to (?:load|start) .{1,400}: (?:Access Denied|Security Violation)|Verification failed: \(0x[0-9A-F]{1,16}\) (?:Security Violation|Access Denied)|^(?:Bootloader|Loader) has not verified loaded image|prohibited by secure boot policy|^System is compromised\. +halting/i,
+    pattern: /BdsDxe: failed to (?:load|start) .{1,400}: (?:Access Denied|Security Violation)|prohibited by secure boot policy/i,
     explanation: "Secure Boot refused a program: no enrolled key vouches for its signature.",
     hint: "Boot without Secure Boot (leave out --secure-boot), or use an image whose boot loader is signed by a key that this firmware trusts.",
     matches: [
       'BdsDxe: failed to load Boot0001 "UEFI QEMU DVD-ROM QM00001 " from PciRoot(0x0)/Pci(0x1F,0x2)/Sata(0x0,0xFFFF,0x0): Access Denied',
-      "Verification failed: (0x1A) Security Violation",
-      "Bootloader has not verified loaded image.",
     ],
     ignores: [
       'BdsDxe: failed to load Boot0001 "UEFI QEMU HARDDISK QM00001 " from PciRoot(0x0)/Pci(0x2,0x0): Not Found',
