@@ -88,6 +88,7 @@ export class TraceRecorder implements AsyncDisposable {
   #flushedMs = 0;
   #restBytes = 0;
   #trouble: string | undefined;
+  #faulty = false;
   #ended: Promise<void> | undefined;
 
   constructor(
@@ -134,9 +135,20 @@ export class TraceRecorder implements AsyncDisposable {
       const count = readOrNone(this.#fifo, this.#buffer);
       if (count === 0) break;
       total += count;
-      this.#transcoder.push(this.#buffer.subarray(0, count), (this.#clock.monotonicMs() - this.#startMs) * 1000);
+      this.#take(this.#buffer.subarray(0, count));
     }
     return total;
+  }
+
+  /** A fault of ours ends the trace and not the boot: the FIFO is emptied all the same. */
+  #take(bytes: Uint8Array): void {
+    if (this.#faulty) return;
+    try {
+      this.#transcoder.push(bytes, (this.#clock.monotonicMs() - this.#startMs) * 1000);
+    } catch (error) {
+      this.#faulty = true;
+      this.#trouble ??= reasonOf(error);
+    }
   }
 
   #flush(now: boolean): void {
