@@ -59,6 +59,8 @@ export interface GrubMenu {
   readonly entries: readonly GrubEntry[];
   /** The entry that starts when nobody chooses; undefined where there is none. */
   readonly standard: GrubEntry | undefined;
+  /** It was stopped at a limit. */
+  readonly limited: boolean;
   /** For a person: what could not be read or followed. */
   readonly notes: readonly string[];
 }
@@ -79,10 +81,20 @@ export interface GrubLimits {
   /** Functions, sourced files and menus in each other. */
   readonly depth: number;
   readonly fileBytes: number;
+  /** Of all files together, one that is read twice counted twice. */
+  readonly bytes: number;
 }
 
-/** A hundred times what large menus take; done in less than a second. */
-export const GRUB_LIMITS: GrubLimits = { commands: 50_000, letters: 8 << 20, files: 256, entries: 500, depth: 16, fileBytes: 1 << 20 };
+/** A hundred times what large menus take; done in a second or two. */
+export const GRUB_LIMITS: GrubLimits = {
+  commands: 50_000,
+  letters: 8 << 20,
+  files: 256,
+  entries: 500,
+  depth: 16,
+  fileBytes: 1 << 20,
+  bytes: 4 << 20,
+};
 
 const NOTES_MAX = 50;
 
@@ -205,7 +217,9 @@ class Run {
   #commands = 0;
   #letters = 0;
   #files = 0;
+  #bytes = 0;
   #entries = 0;
+  #limited = false;
 
   constructor(world: GrubWorld, limits: GrubLimits) {
     this.#world = world;
@@ -241,11 +255,12 @@ class Run {
     this.#letters = 0;
     this.#files = 0;
     await this.#runEntries(menu, [], entries, standards);
-    return { entries, standard: entries[standards[0] ?? -1], notes: this.#notes };
+    return { entries, standard: entries[standards[0] ?? -1], limited: this.#limited, notes: this.#notes };
   }
 
   #noteLimit(error: unknown): void {
     if (!(error instanceof LimitReached)) throw error;
+    this.#limited = true;
     this.#note(error.message);
   }
 
@@ -354,6 +369,8 @@ class Run {
     if (this.#files > this.#limits.files) this.#limit(`more than ${this.#limits.files} files to read`);
     if (file.disk === undefined) return undefined;
     const bytes = await this.#world.read(file.disk, file.path, this.#limits.fileBytes);
+    this.#bytes += bytes?.length ?? 0;
+    if (this.#bytes > this.#limits.bytes) this.#limit(`files of more than ${this.#limits.bytes} bytes`);
     return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
   }
 

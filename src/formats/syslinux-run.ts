@@ -21,6 +21,8 @@ export interface SyslinuxEntry {
 export interface SyslinuxMenu {
   readonly entries: readonly SyslinuxEntry[];
   readonly standard: SyslinuxEntry | undefined;
+  /** It was stopped at a limit. */
+  readonly limited: boolean;
   readonly notes: readonly string[];
 }
 
@@ -29,10 +31,12 @@ export interface SyslinuxLimits {
   readonly entries: number;
   readonly depth: number;
   readonly fileBytes: number;
+  /** Of all files together, one that is read twice counted twice. */
+  readonly bytes: number;
 }
 
 /** SYSLINUX itself stops at 16 includes in each other. */
-export const SYSLINUX_LIMITS: SyslinuxLimits = { files: 256, entries: 500, depth: 16, fileBytes: 1 << 20 };
+export const SYSLINUX_LIMITS: SyslinuxLimits = { files: 256, entries: 500, depth: 16, fileBytes: 1 << 20, bytes: 4 << 20 };
 
 /** Gives a file's bytes; undefined where there is none, or one of more than `maxBytes`. Paths start with `/`. */
 export type ReadFile = (path: string, maxBytes: number) => Promise<Uint8Array | undefined>;
@@ -76,6 +80,7 @@ class Run {
   /** Labels that were listed: help pages include the whole menu again. */
   readonly #listed = new Map<string, Scope>();
   #files = 0;
+  #bytes = 0;
   #labels = 0;
 
   constructor(read: ReadFile, limits: SyslinuxLimits) {
@@ -85,13 +90,15 @@ class Run {
 
   async menuOf(path: string): Promise<SyslinuxMenu> {
     let standard: SyslinuxEntry | undefined;
+    let limited = false;
     try {
       standard = await this.#configuration(path, folderOf(path), [], 0);
     } catch (error) {
       if (!(error instanceof LimitReached)) throw error;
+      limited = true;
       this.#note(error.message);
     }
-    return { entries: this.#entries, standard, notes: this.#notes };
+    return { entries: this.#entries, standard, limited, notes: this.#notes };
   }
 
   #note(text: string): void {
@@ -124,6 +131,9 @@ class Run {
       this.#note(`${path}: no such file`);
       return;
     }
+    this.#bytes += bytes.length;
+    if (this.#bytes > this.#limits.bytes)
+      throw new LimitReached(`the menu stops at a limit: files of more than ${this.#limits.bytes} bytes`);
     for (const command of decodeSyslinuxConfig(new TextDecoder().decode(bytes)))
       await this.#command(command, path, scope, submenus, open, depth);
   }

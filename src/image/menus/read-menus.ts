@@ -16,6 +16,8 @@ import { type FoundNode, type MenuVolume, openMenuVolumes, readMenuFile, readMen
 
 const ENTRIES_MAX = 1000;
 const MENUS_MAX = 32;
+/** Each may cost a second or two. */
+const LIMITED_MENUS_MAX = 3;
 const MENU_BYTES_MAX = 1 << 20;
 
 /** `medium`: as the facts were read from it. Throws only where it cannot be read, and the signal's reason when aborted. */
@@ -24,9 +26,15 @@ export async function readBootMenus(medium: BlockSource, facts: ImageFacts, sign
   const places = findMenus(facts, volumes);
   const found: FoundEntry[] = [];
   const notes: string[] = [];
+  let limited = 0;
   for (const place of places.slice(0, MENUS_MAX)) {
     signal.throwIfAborted();
-    const { entries, notes: told } = await readMenu(place, volumes);
+    if (limited >= LIMITED_MENUS_MAX) {
+      notes.push(`${limited} menus were stopped at a limit: the others are not read`);
+      break;
+    }
+    const { entries, notes: told, limited: stopped = false } = await readMenu(place, volumes);
+    limited += stopped ? 1 : 0;
     found.push(...entries);
     notes.push(...told.filter((note) => !notes.includes(note)));
   }
@@ -92,6 +100,7 @@ function findMenus(facts: ImageFacts, volumes: readonly MenuVolume[]): readonly 
 interface ReadMenu {
   readonly entries: readonly FoundEntry[];
   readonly notes: readonly string[];
+  readonly limited?: boolean;
 }
 
 async function readMenu(place: MenuPlace, volumes: readonly MenuVolume[]): Promise<ReadMenu> {
@@ -135,9 +144,9 @@ async function readGrubMenu(place: MenuPlace, volumes: readonly MenuVolume[]): P
         whyNot,
       });
     }
-    const read = { entries, notes: menu.notes.map((note) => `${volume.volume}:${note}`) };
+    const read = { entries, notes: menu.notes.map((note) => `${volume.volume}: ${note}`), limited: menu.limited };
     // Some menus have a branch for one platform only.
-    if (entries.some(({ whyNot }) => whyNot === null)) return read;
+    if (menu.limited || entries.some(({ whyNot }) => whyNot === null)) return read;
     best ??= read;
   }
   return best ?? { entries: [], notes: [] };
@@ -254,7 +263,7 @@ async function readSyslinuxMenu({ volume, path }: MenuPlace): Promise<ReadMenu> 
       whyNot: start.whyNot,
     });
   }
-  return { entries, notes: menu.notes.map((note) => `${volume.volume}:${note}`) };
+  return { entries, notes: menu.notes.map((note) => `${volume.volume}: ${note}`), limited: menu.limited };
 }
 
 const LINE_BYTES_MAX = 2047;

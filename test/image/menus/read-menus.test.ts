@@ -260,6 +260,31 @@ describe("taking files out", () => {
   });
 });
 
+describe("hostile menus", () => {
+  it("an image full of menus that never end is listed all the same, and only some of them are tried", async () => {
+    const endless = "menuentry A { linux /k }\nwhile true; do set a=$a$a; true; done\n";
+    const files = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`/d${index}/grub.cfg`, endless]));
+    const menus = await menusOf(imageOf("ENDLESS", { "/k": buildBzImage(), "/boot/grub/grub.cfg": endless, ...files }).bytes);
+    expect(linesOf(menus)).toEqual(["* A: /k | "]);
+    expect(menus.notes).toContain("3 menus were stopped at a limit: the others are not read");
+  });
+
+  it("a menu that sources and includes itself, by either loader", async () => {
+    const menus = await menusOf(
+      imageOf("SELF", {
+        "/k": buildBzImage(),
+        "/boot/grub/grub.cfg": "menuentry A { linux /k a }\nsource /boot/grub/grub.cfg\n",
+        "/isolinux/isolinux.cfg": "label b\nkernel /k\nappend b\ninclude isolinux.cfg\n",
+      }).bytes,
+    );
+    expect(linesOf(menus)).toEqual(["* A: /k | a", "b: /k | b"]);
+    expect(menus.notes).toEqual([
+      expect.stringMatching(/^iso9660@0: the menu stops at a limit: more than 16 files, functions and menus in each other$/),
+      expect.stringMatching(/^iso9660@0: the menu stops at a limit: more than 16 files in each other$/),
+    ]);
+  });
+});
+
 describe("damaged images", () => {
   it("any bytes of an image may be changed, or its end missing: there are entries or there are none", async () => {
     const images = [debianLive().bytes, arch().bytes, fatOf({ "EFI/Linux/a.efi": buildUnified(unifiedSections) })];
