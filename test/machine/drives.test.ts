@@ -58,7 +58,7 @@ describe("disks beside an image", () => {
   });
 
   test("an image on a card is in no order: then nothing else is, which would be tried before it", () => {
-    const args = words(request({ attach: "sd", disks: [disk()] }), image("uu"));
+    const args = words(request({ attach: "sd", disks: [disk()] }), image("bu"));
     expect(args.join(" ")).not.toContain("bootindex");
   });
 
@@ -69,7 +69,7 @@ describe("disks beside an image", () => {
     });
     expect(refusal(() => planMachine(request({ attach }), image("uc bc"), host()))).toMatchObject({
       kind: "usage",
-      found: expect.stringContaining(`UEFI from ${attach}`),
+      found: expect.stringContaining(`BIOS from ${attach}`),
     });
   });
 
