@@ -203,11 +203,13 @@ export class BootWatch {
     else this.#stop("guest_shutdown", "the guest reset itself, which this machine takes for its end");
   }
 
-  /** QEMU stands still after an emulation failure of KVM, and does not exit. */
+  /** QEMU stands still after an emulation failure of KVM, and does not exit; after a panic that the guest tells of, too. */
   async #noteStop(): Promise<void> {
     const answer = (await this.#start.guest.qmp.execute("query-status").catch(() => ({}))) as { status?: string };
     if (answer.status === "internal-error") this.#stop("internal_error", "QEMU stopped the guest: internal-error (KVM could not run it)");
     else if (answer.status === "io-error") this.#stop("internal_error", "QEMU stopped the guest: its disk gave an error");
+    // QEMU pauses a guest that says it panicked; a script that waits for that wants to see what it does then.
+    else if (answer.status === "guest-panicked" && this.#isFatalMeant) await this.#start.guest.qmp.execute("cont").catch(() => {});
   }
 
   #noteFatal(event: Extract<ConsoleEvent, { type: "finding" }>): void {

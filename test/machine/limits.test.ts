@@ -6,7 +6,7 @@ const nothingAsked = { timeLimitS: undefined, hangLimitS: undefined };
 test("every default but QEMU's own end is three times as long under emulation", () => {
   const kvm = planLimits("kvm", nothingAsked);
   const tcg = planLimits("tcg", nothingAsked);
-  for (const name of ["bootMs", "stillMs", "settleMs", "powerdownMs"] as const) expect(tcg[name], name).toBe(3 * kvm[name]);
+  for (const name of ["bootMs", "stillMs", "stepMs", "settleMs", "powerdownMs"] as const) expect(tcg[name], name).toBe(3 * kvm[name]);
   expect(tcg.quitMs).toBe(kvm.quitMs);
 });
 
@@ -15,6 +15,13 @@ test.each(["kvm", "tcg"] as const)("what a person gives in seconds is taken as g
   expect(limits).toMatchObject({ bootMs: 7_000, stillMs: 3_000 });
   const { bootMs: _, stillMs: __, ...others } = limits;
   expect(planLimits(accelerator, nothingAsked)).toMatchObject(others);
+});
+
+test("what the steps of a script ask for is added to the boot's own limit, and no limit is longer than a timer counts", () => {
+  const { bootMs, ...others } = planLimits("tcg", nothingAsked);
+  expect(planLimits("tcg", { ...nothingAsked, scriptLimitS: 100 })).toEqual({ bootMs: bootMs + 100_000, ...others });
+  expect(planLimits("tcg", { ...nothingAsked, scriptLimitS: 1e9 }).bootMs).toBe(2 ** 31 - 1);
+  expect(planLimits("tcg", { timeLimitS: 7, hangLimitS: undefined, scriptLimitS: 100 }).bootMs).toBe(7_000);
 });
 
 test("one asked limit leaves the other at its default", () => {

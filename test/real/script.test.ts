@@ -86,4 +86,15 @@ describe("a boot that is driven by a script", () => {
     expect(readFileSync(join(directory, "FAILURE.txt"), "utf8")).toContain('expect "what no guest says"');
     expect(files).toEqual(expect.arrayContaining(["screen-script_failed.png", "steps.json"]));
   });
+
+  it("waits for a panic where the script says so, and goes on behind it", async () => {
+    await using place = await workplace();
+    const script = join(place.root, "script.yaml");
+    writeFileSync(script, "ignore_fatal: true\nsteps:\n  - expect: Kernel panic\n  - reboot: { button: reset }\n  - wait-stage: kernel\n");
+    const { status, stderr } = await run(bootWords(await demoImage("broken-init"), place.logs, "--script", script, "--firmware", "bios"));
+    expect(status, stderr).toBe(0);
+    const { report, ending } = onlySession(place.logs);
+    expect(ending).toMatchObject({ reason: "goal", resets: 1 });
+    expect(report.stages.filter(({ stage }) => stage === "kernel")).toHaveLength(2);
+  });
 });

@@ -36,6 +36,7 @@ class Machine {
   text = "";
   registers = "CPU#0\r\nEIP=00100000 EFL=00000006 HLT=0\r\nCR0=00000011\r\n";
   looks = 0;
+  readonly commands: string[] = [];
   looked = 0;
   readonly guest: Guest;
   readonly stream: Duplex;
@@ -63,7 +64,9 @@ class Machine {
 
   #answer({ execute, arguments: args, id }: { execute: string; arguments?: { filename: string }; id: number }): void {
     const say = (message: object) => this.stream.push(`${JSON.stringify({ ...message, id })}\n`);
-    if (execute === "query-status") say({ return: { status: this.status } });
+    this.commands.push(execute);
+    if (execute === "cont") say({ return: {} });
+    else if (execute === "query-status") say({ return: { status: this.status } });
     else if (execute === "query-blockstats") {
       this.looked += 1;
       say({ return: [{ device: "image", stats: { rd_bytes: this.blocks, idle_time_ns: this.looked } }] });
@@ -482,6 +485,83 @@ describe("--until never", () => {
     boot.watch.noteQmp(shutdown("guest-shutdown"));
     await settled();
     expect(boot.stop?.reason).toBe("guest_shutdown");
+  });
+});
+
+describe("a guest that a script drives", () => {
+  test("may stand still as long as the script waits; the time limit holds", async () => {
+    const boot = watched("script", { bootMs: 300_000, stillMs: 10_000, idleMs: 5_000 });
+    await pass(299);
+    expect(boot.stop).toBeUndefined();
+    await pass(1);
+    expect(boot.stop?.reason).toBe("time_limit");
+  });
+
+  test("ends with the script, as that says", async () => {
+    const boot = watched("script");
+    boot.watch.noteConsole([{ type: "stage", stage: "login", line: 3, timeMs: 0, text: "login:" }]);
+    await pass(1);
+    expect(boot.stop).toBeUndefined();
+    boot.watch.end({ reason: "script_failed", detail: "step 2" });
+    await settled();
+    expect(boot.stop).toEqual({ reason: "script_failed", detail: "step 2" });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("whose QEMU died ends by that, though the script said something before it was known", async () => {
+    const boot = watched("script");
+    machine.stream.destroy();
+    await settled();
+    boot.watch.end({ reason: "script_failed", detail: "the monitor is closed" });
+    await pass(1);
+    expect(boot.stop).toBeUndefined();
+    machine.die({ code: null, signal: "SIGKILL" });
+    await settled();
+    expect(boot.stop?.reason).toBe("qemu_died");
+  });
+
+  test("may reset itself as often as the script means it, and not more than any other guest besides", async () => {
+    const boot = watched("script");
+    for (let count = 0; count < 5; count += 1) {
+      boot.watch.expectReset();
+      boot.watch.noteQmp(reset);
+    }
+    boot.watch.noteQmp(reset);
+    boot.watch.noteQmp(reset);
+    await settled();
+    expect(boot.stop).toBeUndefined();
+    boot.watch.noteQmp(reset);
+    await settled();
+    expect(boot.stop?.reason).toBe("reset_loop");
+  });
+
+  test("may power itself off where the script means it, and only there", async () => {
+    const meant = watched("script");
+    meant.watch.expectOff();
+    meant.watch.noteQmp(shutdown("guest-shutdown"));
+    await settled();
+    expect(meant.stop).toBeUndefined();
+    await meant.watch.untilShutDown();
+    const not = watched("script");
+    not.watch.noteQmp(shutdown("guest-shutdown"));
+    await settled();
+    expect(not.stop?.reason).toBe("guest_shutdown");
+  });
+
+  test("may panic where the script waits for it, and goes on then; else it ends as ever", async () => {
+    const meant = watched("script");
+    meant.watch.expectFatal();
+    meant.watch.noteQmp({ event: "GUEST_PANICKED", data: { action: "pause" } });
+    machine.status = "guest-panicked";
+    meant.watch.noteQmp({ event: "STOP", data: {} });
+    meant.watch.noteConsole([console_.panic]);
+    await pass(100);
+    expect([meant.stop, meant.error]).toEqual([undefined, undefined]);
+    expect(machine.commands).toContain("cont");
+    const not = watched("script");
+    not.watch.noteConsole([console_.panic]);
+    await pass(10);
+    expect(not.stop?.reason).toBe("guest_panic");
   });
 });
 
