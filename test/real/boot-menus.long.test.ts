@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { encodeCpio } from "../../src/formats/cpio.ts";
 import { encodeFatImage } from "../../src/formats/fat-image.ts";
 import { wordsOf } from "../formats/grub-world.ts";
 import { buildUnified } from "../image/menus/real-menus.ts";
@@ -24,11 +25,10 @@ describe("kernels out of other menus", () => {
     for (const name of ["boot/grub", "EFI"]) await rm(join(folder, name), { recursive: true });
     await mkdir(join(folder, "isolinux"));
     await writeFile(join(folder, "isolinux/isolinux.cfg"), "include menu.cfg\ndefault vesamenu.c32\n");
-    await writeFile(join(folder, "isolinux/extra.img"), "");
-    execFileSync("sh", ["-c", "echo from-the-second > second.txt && echo second.txt | cpio -o -H newc > isolinux/extra.img"], {
-      cwd: folder,
-      stdio: "pipe",
-    });
+    // The kernel unpacks one archive after the other: the later file of a name stays.
+    const init = await readFile(new URL("../../live/demo/initramfs/init", import.meta.url), "utf8");
+    const content = new TextEncoder().encode(init.replace("mount -t proc", 'echo "init of the second archive"\nmount -t proc'));
+    await writeFile(join(folder, "isolinux/extra.img"), encodeCpio([{ kind: "file", path: "init", mode: 0o755, content }], { mtimeS: 0 }));
     await writeFile(
       join(folder, "isolinux/menu.cfg"),
       `menu begin more\nmenu title More\nlabel demo\n  menu label ^The demo\n  kernel ../boot/vmlinuz\n  append initrd=/boot/initramfs.cpio.gz,extra.img ${medium} console=tty0\nmenu end\nlabel local\n  localboot 0\n`,
@@ -39,6 +39,7 @@ describe("kernels out of other menus", () => {
     expect(status, stderr).toBe(0);
     const { serial, session } = onlySession(place.logs);
     expect(session.result).toBe("success");
+    expect(serial).toContain("init of the second archive");
     expect(serial).toContain("hiperiso-demo login:");
   });
 
