@@ -32,7 +32,7 @@ export interface GuestControl {
   press(chords: readonly Chord[]): Promise<void>;
   /** Name of the picture's file in the session's directory. */
   screenshot(name: string): Promise<string>;
-  /** The next reset is meant, and does not count as a fault of the guest's. */
+  /** Resets until the next stage are meant, and do not count as a fault of the guest's. */
   expectReset(): void;
   /** The guest may power itself off without ending the boot by that. */
   expectOff(): void;

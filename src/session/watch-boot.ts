@@ -56,8 +56,9 @@ export class BootWatch {
   #isDown = false;
   #over = false;
   #resets = 0;
-  /** Of the resets those that a script asked for. */
+  /** Of the resets those that a script asked for, and those that a firmware adds to one: SeaBIOS makes three of a Linux's reboot. */
   #meantResets = 0;
+  #isResetMeant = false;
   #isOffMeant = false;
   #isFatalMeant = false;
   #lastMoveMs = 0;
@@ -125,9 +126,9 @@ export class BootWatch {
     if (this.#failure === undefined) this.#stop(stop.reason, stop.detail);
   }
 
-  /** The next reset is meant by whoever drives the guest. */
+  /** Resets from now on are meant by whoever drives the guest, until the guest has come to a stage again. */
   expectReset(): void {
-    this.#meantResets += 1;
+    this.#isResetMeant = true;
   }
 
   /** So is the guest's powering itself off. */
@@ -161,7 +162,7 @@ export class BootWatch {
   noteConsole(events: readonly ConsoleEvent[]): void {
     for (const event of events) {
       if (event.type === "goal") this.#stop("goal", `${this.#start.goal.spec}: ${event.text.trim()}`);
-      else if (event.type === "stage") this.#forgive();
+      else if (event.type === "stage") this.#noteStage();
       else if (event.type === "finding" && event.ends) this.#noteFatal(event);
     }
     if (this.#fatal !== undefined) this.#waitForSilence(this.#fatal);
@@ -193,6 +194,7 @@ export class BootWatch {
 
   #noteReset(): void {
     this.#resets++;
+    if (this.#isResetMeant) this.#meantResets += 1;
     if (this.#endless) return;
     if (this.#fatal !== undefined) this.#stop(this.#fatal.reason, `${this.#fatal.detail}; then the guest reset itself`);
     else if (this.#resets - this.#meantResets > RESETS_MAX) this.#stop("reset_loop", `the guest reset itself ${this.#resets} times`);
@@ -219,7 +221,8 @@ export class BootWatch {
   }
 
   /** A later stage was reached: what looked fatal was not. */
-  #forgive(): void {
+  #noteStage(): void {
+    this.#isResetMeant = false;
     this.#fatal = undefined;
     clearTimeout(this.#settle);
   }
