@@ -453,6 +453,9 @@ function planWarnings(request: BootRequest, image: ImageToBoot | undefined, host
     warnings.push("UEFI firmware mostly has no driver for SD cards: --firmware bios starts from one.");
   }
   if (request.writable) warnings.push("The guest may write to the image (--writable).");
+  if (settings.secureBoot && request.kernel !== undefined) {
+    warnings.push("Secure Boot is on, but the firmware takes the kernel from QEMU unchecked; what is behind it is held to signatures.");
+  }
   return warnings;
 }
 

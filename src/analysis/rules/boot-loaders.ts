@@ -3,7 +3,7 @@ import type { Rule } from "../rule.ts";
 /** GRUB, syslinux, systemd-boot, iPXE, U-Boot, the EFI stub and Windows' loader. What the boot gets past is only told as `info`. */
 export const BOOT_LOADER_RULES: readonly Rule[] = [
   {
-    // A box on the whole screen, which waits for a key.
+    // A box on the whole screen, which waits for a key: no line of it ends.
     id: "bootloader/shim-refused",
     kind: "secure_boot_violation",
     severity: "fatal",
@@ -12,6 +12,7 @@ export const BOOT_LOADER_RULES: readonly Rule[] = [
     domain: "bootloader",
     pattern:
       /Verification failed: \(0x[0-9A-F]{1,16}\) (?:Security Violation|Access Denied)|^(?:Bootloader|Loader) has not verified loaded image|^System is compromised\. +halting/i,
+    prompt: true,
     ends: true,
     explanation: "Shim refused the program behind it: neither the distribution's key nor an enrolled one vouches for its signature.",
     hint: "Boot without Secure Boot (leave out --secure-boot), or use a boot loader and a kernel that the maker of this shim has signed.",

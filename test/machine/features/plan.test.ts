@@ -38,7 +38,9 @@ describe("Secure Boot", () => {
 
   test("stays on where a kernel is started directly", () => {
     const kernel = { path: "/vmlinuz", append: "" };
-    expect(planMachine({ ...asked, kernel }, undefined, secureHost).firmware).toMatchObject({ interface: "uefi", secureBoot: true });
+    const plan = planMachine({ ...asked, kernel }, undefined, secureHost);
+    expect(plan.firmware).toMatchObject({ interface: "uefi", secureBoot: true });
+    expect(plan.warnings).toContainEqual(expect.stringContaining("unchecked"));
     expect(planMachine(request({ kernel }), undefined, host()).firmware.interface).toBe("bios");
   });
 });
