@@ -49,9 +49,9 @@ describe("bad input ends with a clear error, the right status, and nothing left 
     [["--time-limit", "-3"], /time-limit/],
     [["--accel", "kvm", "--fallback"], /fallback/],
     [["--serial", "--json"], /standard output/],
-    [["--trace-level", "full"], /not built yet/],
-    [["--tpm"], /not built yet/],
-    [["--display", "gtk"], /not built yet/],
+    [["--trace-level", "all"], /standard.*detailed/],
+    [["--trace-limit", "much"], /whole MB/],
+    [["--persistence", "/x.dat"], /not built yet/],
     [["--config", "/nonexistent/hiperiso.json"], /hiperiso\.json/],
     [["--frimware", "bios"], /firmware/],
   ])("flags %j: status 2", async (flags, says) => {
