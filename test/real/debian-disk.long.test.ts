@@ -1,6 +1,6 @@
 /** A small Debian, installed by mmdebstrap onto a disk of ours, booted by UEFI from a qcow2 with systemd to its login prompt. */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { onlySession, run, workplace } from "./harness.ts";
@@ -21,9 +21,9 @@ test("an installed Debian boots from its disk, and the disk stays as it was", as
     return stdout;
   };
 
-  // The root file system is made inside mmdebstrap, where its files belong to root whoever runs it.
-  const make = `mke2fs -q -t ext4 -L debian-root -d "$1" ${at("root.ext4")} 1100M`;
-  writeFileSync(at("root.ext4"), "");
+  // The root file system is made inside mmdebstrap, where its files belong to root whoever runs it; a bind mount leaves /proc and the like out.
+  mkdirSync(at("tree"));
+  const make = `mount --bind "$1" ${at("tree")} && mke2fs -q -t ext4 -L debian-root -d ${at("tree")} ${at("root.ext4")} 1100M && umount ${at("tree")}`;
   execFileSync(
     "mmdebstrap",
     [
@@ -39,7 +39,7 @@ test("an installed Debian boots from its disk, and the disk stays as it was", as
 
   const disk = at("disk.img");
   await hiperiso("disk", "mkgpt", disk, "--size", "1200M", "40M:esp:EFI", "1110M:linux:root");
-  await hiperiso("disk", "mkfs", `${disk}:1`, "--yes", "--label", "EFI");
+  await hiperiso("disk", "mkfs", `${disk}:1`, "--type", "fat", "--label", "EFI");
   await hiperiso("disk", "mkdir", `${disk}:1/EFI`, `${disk}:1/EFI/BOOT`);
   await hiperiso("disk", "cp", at("BOOTX64.EFI"), `${disk}:1/EFI/BOOT/`);
   const second = (2048 + 40 * 2048) / 2048; // MiB: partitions stand one behind the other from the first MiB on
