@@ -22,7 +22,7 @@ export function judge(expect: Expectation, boot: Boot): SuiteRun {
     domain: analysis.failure_domain,
     duration_ms: Math.round(boot.durationMs),
   };
-  // The recorder was interrupted: that says nothing of the image.
+  // The recorder failed: that says nothing of the image.
   if (boot.session.status === "failed") return { status: "error", why: boot.detail, ...told };
   const reasons = reasonsAgainst(expect, boot);
   return { status: reasons.length === 0 ? "passed" : "failed", why: reasons.join("\n"), ...told };
