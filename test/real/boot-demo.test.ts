@@ -51,7 +51,7 @@ describe("the demo image boots to its login prompt", () => {
     expect(session.hw_inventory.files).toContain("qemu_qtree.txt");
     expect(indexedIds(place.logs)).toEqual([session.session_id]);
 
-    // A default that is not built yet stops nothing.
+    // Without a word about it the standard level is in force.
     expect(session).toMatchObject({ trace_level: "standard", warnings: [], analysis: { has_trace: 1 } });
     expect(files).toEqual(expect.arrayContaining(["trace.bin", "trace.events", "trace.json"]));
 
