@@ -3,6 +3,13 @@ import type { CommandRow } from "./program.ts";
 
 export const COMMANDS: readonly CommandRow[] = [
   { name: "boot", summary: "boot an image, record it, say what happened", load: () => import("./boot.ts") },
+  { name: "rerun", summary: "boot a recorded boot again, with changes", load: () => import("./rerun.ts") },
+  { name: "attach", summary: "work on the console of a running guest", load: () => import("./attach.ts") },
+  { name: "send", summary: "type into a running guest's console", load: () => import("./send.ts") },
+  { name: "key", summary: "press keys of a running guest's keyboard", load: () => import("./key.ts") },
+  { name: "screenshot", summary: "take a picture of a running guest's screen", load: () => import("./screenshot.ts") },
+  { name: "stop", summary: "end a running guest in order", load: () => import("./stop.ts") },
+  { name: "test", summary: "boot a matrix of images and settings, and say which passed", load: () => import("./test.ts") },
   { name: "inspect", summary: "say what an image is and what can boot it", load: () => import("./inspect.ts") },
   { name: "sessions", summary: "list, show and remove recorded boots", load: () => import("./sessions.ts") },
   { name: "report", summary: "show the report of a recorded boot", load: () => import("./report.ts") },
