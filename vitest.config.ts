@@ -28,6 +28,8 @@ const BROAD = [
   "test/disk/power-cuts.test.ts",
   "test/disk/volume-model.test.ts",
   "test/formats/qcow2.test.ts",
+  "test/formats/trace-line.test.ts",
+  "test/formats/trace-transcoder.test.ts",
   "test/guest/payload-import.test.ts",
   "test/host/desktop.test.ts",
   "test/host/guarded-process.test.ts",
