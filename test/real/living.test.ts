@@ -65,8 +65,9 @@ describe("a guest that runs until it is stopped", () => {
     await eventually(() => terminal.shown().includes("leaves."));
     terminal.child.stdin!.write("echo by-hand-$((6 * 7))\r");
     await eventually(() => terminal.shown().includes("by-hand-42"));
-    terminal.child.stdin!.write("sleep 1000\r");
-    await eventually(() => terminal.shown().includes("sleep 1000"));
+    // Only when the shell has left its line editor is Ctrl-C a signal: its own answer tells so, the echo of what is typed does not.
+    terminal.child.stdin!.write("echo slee''ping; sleep 1000\r");
+    await eventually(() => terminal.shown().includes("sleeping"));
     terminal.child.stdin!.write("\x03echo after-ctrl-c-$((1 + 1))\r"); // Ctrl-C is the guest's
     await eventually(() => terminal.shown().includes("after-ctrl-c-2"));
     terminal.child.stdin!.write("\x1d");
