@@ -24,8 +24,9 @@ import { type TracePlaces, type TracePlan, traceFloods } from "../machine/trace.
 const READ_BYTES = 64 * 1024;
 const BUSY_BYTES = 32 * 1024;
 const BUSY_MS = 1;
-const ARRIVAL_MS = 10;
-const IDLE_MS = 40;
+/** Each wake-up costs; at these, a pipe is far from full at `detailed`, and a burst after a pause lets QEMU wait once for a tenth of a second. */
+const ARRIVAL_MS = 25;
+const IDLE_MS = 100;
 /** Of one look, so that the console is not kept waiting. */
 const LOOK_BYTES_MAX = 1024 * 1024;
 /** A trace's last second may be lost with its recorder, not more. */
