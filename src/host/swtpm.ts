@@ -77,6 +77,7 @@ function fileAppears(folder: string, name: string, signal: AbortSignal): Promise
     watcher = watch(folder, look);
     watcher.once("error", reject);
     signal.addEventListener("abort", done, { once: true });
-    look();
+    if (signal.aborted) done(); // an abort that came before nobody is told of
+    else look();
   });
 }

@@ -52,8 +52,12 @@ test("an abort ends the wait for one that never listens, and ends it", async () 
   const controller = new AbortController();
   const never = await program("echo $$ > other.pid; echo there > sign; exec sleep 1000");
   const started = startSwtpm({ program: never, folder, state: "s", env, signal: controller.signal });
-  started.catch(() => {});
-  while (!existsSync(join(folder, "sign"))) await new Promise((resolve) => setTimeout(resolve, 5));
+  let early: unknown;
+  started.catch((error: unknown) => {
+    early = error;
+  });
+  while (!existsSync(join(folder, "sign")) && early === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(early).toBeUndefined();
   controller.abort(new Error("enough"));
   await expect(started).rejects.toThrow("enough");
   expect(existsSync(`/proc/${readFileSync(join(folder, "other.pid"), "utf8").trim()}`)).toBe(false);
