@@ -77,7 +77,8 @@ function fileAppears(folder: string, name: string, signal: AbortSignal): Promise
     watcher = watch(folder, look);
     watcher.once("error", reject);
     signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done(); // an abort that came before nobody is told of
+    // An abort that came before: nobody is told of it any more.
+    if (signal.aborted) done();
     else look();
   });
 }
