@@ -1,10 +1,10 @@
 /**
  * Outputs of stages, each kept under the hash of its recipe:
  *
- *   <root>/outputs/<hash>/          what the stage made, complete and synced before it gets this name
- *   <root>/recipes/<hash>.json      what it was made from: why a stage runs again is read from these
- *   <root>/latest/<plan>.<stage>    the hash that this stage had last
- *   <root>/work/<pid>-<ticks>-…/    being made; removed by the next build when its owner is gone
+ *   outputs/<hash>/          what the stage made, complete and synced before it gets this name
+ *   recipes/<hash>.json      what it was made from: why a stage runs again is read from these
+ *   latest/<plan>.<stage>    the hash that this stage had last
+ *   work/<pid>-<ticks>-…/    being made; removed by the next build when its owner is gone
  *
  * A cut at any moment leaves only whole outputs under their names.
  */

@@ -95,7 +95,7 @@ describe.skipIf(mkntfs === undefined || ntfscp === undefined)("a volume of mkntf
       volume.setLabel("x"),
     ];
     for (const attempt of attempts) await expect(attempt).rejects.toThrow("does not write NTFS");
-    expect(volume.readOnlyBecause).toBeDefined();
+    expect(volume.readOnlyBecause).toBe("hiperiso does not write NTFS");
   });
 
   test("says what is not there", async () => {

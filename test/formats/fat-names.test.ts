@@ -189,8 +189,14 @@ describe("a label", () => {
     expect(decodeFatLabel(encodeFatLabel("Ñandú", 850), 850)).toBe("ÑANDú");
   });
 
-  test.each(["twelve chars", "A*B", "A.B", " A", "日"])("%s is refused", (label) => {
-    expect(fatLabelFault(label, 437)).toBeDefined();
+  test.each([
+    ["twelve chars", "12 characters, more than 11"],
+    ["A*B", 'the character "*"'],
+    ["A.B", 'the character "."'],
+    [" A", "a blank at its start"],
+    ["日", "a character that code page 437 does not have"],
+  ])("%j is refused: %s", (label, fault) => {
+    expect(fatLabelFault(label, 437)).toBe(fault);
   });
 
   test("with forbidden bytes is mended", () => {

@@ -251,7 +251,7 @@ describe("a damaged trace", () => {
         if (end <= bit >> 3) expect(seen[index]).toEqual(record);
       }
       if (damage !== undefined) expect(`${damage.offset} ${damage.expected} ${damage.found}`).not.toMatch(/undefined|NaN/);
-      if (bit < 128) expect(damage, `bit ${bit}`).toBeDefined();
+      if (bit < 128) expect(damage?.offset, `bit ${bit}`).toBeLessThan(16); // of the first two words nothing may differ
     }
   });
 

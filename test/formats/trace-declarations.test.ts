@@ -70,7 +70,11 @@ describe("declarations of trace events", () => {
       }),
     );
     for (const line of CLASSES) {
-      for (let cut = 0; cut <= line.length; cut++) expect(decodeTraceDeclaration(line.slice(0, cut))).toBeDefined();
+      for (let cut = 0; cut <= line.length; cut++) {
+        const read = decodeTraceDeclaration(line.slice(0, cut));
+        if (typeof read === "string") expect(read).toMatch(/^(?!.*(?:undefined|NaN)).{5}/);
+        else expect(decodeTraceDeclaration(read.text), line.slice(0, cut)).toEqual(read);
+      }
     }
     expect(decodeTraceDeclaration(`e(${"int a, ".repeat(100_000)}) ""`)).toMatch(/characters/);
   });

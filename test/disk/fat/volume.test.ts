@@ -349,14 +349,19 @@ describe("a label", () => {
 });
 
 describe("a volume that cannot be written", () => {
-  test.each<[string, (bytes: Uint8Array) => BlockStore, boolean]>([
-    ["opened for reading", (bytes) => memoryStore(bytes), true],
-    ["of smaller sectors than its disk", (bytes) => memoryStore(bytes, 4096), false],
-  ])("(%s) is read, and says why", async (_, storeOf, readOnly) => {
+  test.each<[string, (bytes: Uint8Array) => BlockStore, boolean, string]>([
+    ["opened for reading", (bytes) => memoryStore(bytes), true, "it was opened for reading only"],
+    [
+      "of smaller sectors than its disk",
+      (bytes) => memoryStore(bytes, 4096),
+      false,
+      "its sectors of 512 bytes are smaller than those of the disk, 4096",
+    ],
+  ])("(%s) is read, and says why", async (_, storeOf, readOnly, because) => {
     const bytes = await changed(await freshVolume(MIB), async (open) => await put(open, "/a", "1"));
     const before = bytes.slice();
     const open = await openFat(storeOf(bytes), { readOnly }, quietJob);
-    expect(open.readOnlyBecause).toBeDefined();
+    expect(open.readOnlyBecause).toBe(because);
     expect((await contentOf(open, "/a")).toString()).toBe("1");
     await expect(put(open, "/b", "")).rejects.toMatchObject({ kind: "usage" });
     await open.flush();
