@@ -10,7 +10,6 @@
  * Whole processes from spawn to exit, so Node's own start counts against us; in rounds, in turns, from a page cache that holds the sources, with everything before
  * them flushed. The medians' ratio is printed, of the clock and of processor seconds. BENCH_FOLDER: where the files are, if not among the temporary ones.
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,6 +20,7 @@ import { openExfat } from "../src/disk/exfat/volume.ts";
 import { makeFat } from "../src/disk/fat/make.ts";
 import { openFat } from "../src/disk/fat/volume.ts";
 import type { Volume } from "../src/disk/volume.ts";
+import { type Measured, timedLine, timedNode } from "./timed-line.ts";
 
 const [totalMb = 4000, fileCount = 10, listed = 100_000] = process.argv.slice(2).map(Number);
 const ROUNDS = 3;
@@ -44,12 +44,6 @@ const READER = `
     console.log(hash.digest("hex") + "  " + name);
   }
 `;
-
-interface Measured {
-  readonly seconds: number;
-  readonly processorSeconds: number;
-  readonly residentMb: number;
-}
 
 const folder = mkdtempSync(join(process.env["BENCH_FOLDER"] ?? tmpdir(), "hiperiso-bench-"));
 try {
@@ -125,20 +119,8 @@ async function makeListed(
   writeFileSync(join(folder, name), bytes);
 }
 
-/** A line of bash, timed by bash itself: it is told what its children took. */
 function run(line: string): Measured {
-  const timed = `TIMEFORMAT='%R %U %S'; time { ${line}; }`;
-  const { status, stderr } = spawnSync("bash", ["-ec", timed], { cwd: folder, encoding: "utf8" });
-  const times = /^([\d.]+) ([\d.]+) ([\d.]+)$/m.exec(stderr);
-  if (status !== 0 || times === null) throw new Error(`${line}: ${stderr}`);
-  const [seconds, user, system] = times.slice(1).map(Number) as [number, number, number];
-  return { seconds, processorSeconds: user + system, residentMb: Number(/^resident (\d+)$/m.exec(stderr)?.[1] ?? 0) / 1024 };
-}
-
-/** The process says itself how large it was. */
-function timedNode(script: string): string {
-  const probe = `--import 'data:text/javascript,process.on("exit",()=>process._rawDebug("resident "+process.resourceUsage().maxRSS))'`;
-  return `'${process.execPath}' ${probe} ${script}`;
+  return timedLine(folder, line);
 }
 
 function node(words: string): string {

@@ -11,10 +11,10 @@
  * (flushing apart, which no process is charged for) of processor seconds: where other work or a virtual machine's memory disturbs the clock, those tell more.
  * Resident memory is the largest that any of our processes had, and the same for a quarter of the bytes: it must not grow with them.
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Measured, timedLine, timedNode } from "./timed-line.ts";
 
 const [totalMb = 3000, fileCount = 1000] = process.argv.slice(2).map(Number);
 const ROUNDS = 5;
@@ -28,12 +28,6 @@ const PROGRAM = `
   const { command } = await import(${JSON.stringify(`file://${process.cwd()}/dist/cli/payload.js`)});
   await main({ name: "hiperiso", description: "", examples: [], commands: [{ name: "payload", summary: "", load: async () => ({ command }) }] });
 `;
-
-interface Measured {
-  readonly seconds: number;
-  readonly processorSeconds: number;
-  readonly residentMb: number;
-}
 
 const folder = mkdtempSync(join(process.env["BENCH_FOLDER"] ?? tmpdir(), "hiperiso-bench-"));
 try {
@@ -71,20 +65,13 @@ function makeFiles(name: string, mb: number, count: number): void {
   );
 }
 
-/** A line of bash, timed by bash itself: it is told what its children took. */
 function run(line: string): Measured {
-  const timed = `TIMEFORMAT='%R %U %S'; time { ${line}; }`;
-  const { status, stderr } = spawnSync("bash", ["-ec", timed], { cwd: folder, encoding: "utf8" });
-  const times = /^([\d.]+) ([\d.]+) ([\d.]+)$/m.exec(stderr);
-  if (status !== 0 || times === null) throw new Error(`${line}: ${stderr}`);
-  const [seconds, user, system] = times.slice(1).map(Number) as [number, number, number];
-  return { seconds, processorSeconds: user + system, residentMb: Number(/^resident (\d+)$/m.exec(stderr)?.[1] ?? 0) / 1024 };
+  return timedLine(folder, line);
 }
 
 function ours(words: string): Measured {
-  // The process says itself how large it was; progress goes to a file, as to any log.
-  const probe = `--import 'data:text/javascript,process.on("exit",()=>process._rawDebug("resident "+process.resourceUsage().maxRSS))'`;
-  return run(`'${process.execPath}' ${probe} payload.mjs payload ${words} > log`);
+  // Progress goes to a file, as to any log.
+  return run(`${timedNode("payload.mjs")} payload ${words} > log`);
 }
 
 function compared(what: keyof typeof LIMITS, until: "flushed" | "cached", theirLine: string, ourWords: string, cleanUp: string) {

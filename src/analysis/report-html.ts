@@ -8,11 +8,11 @@ import { SEVERITIES } from "../contract/verdict.ts";
 import { html, type Markup } from "../formats/escape-html.ts";
 import { adviceOf } from "./advice.ts";
 import { rootCause, type ToldFinding } from "./findings.ts";
+import { htmlDocument } from "./html-document.ts";
 import type { LogLine } from "./log-excerpt.ts";
 import { type LogAnchors, logAnchors, logOutline, logSections, type ShownLog } from "./log-outline.ts";
 import { count, duration, size } from "./quantities.ts";
 import { buildSection, stoppedIn } from "./report-build.ts";
-import { STYLE } from "./report-html-style.ts";
 import { scriptSection } from "./report-script.ts";
 import type { Screenshot } from "./screenshots.ts";
 import type { SessionEvidence } from "./session-evidence.ts";
@@ -78,29 +78,14 @@ export function reportHtml(content: PageContent): string {
   ];
   const shown = sections.filter((section) => section !== undefined);
   const title = `${RESULT_WORDS[report.boot_result]}: ${boot?.image ?? "a console log"}`;
-  return `${html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>${title}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-${verdictHeader(page)}
-<nav aria-label="Sections"><ul>${shown.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>
-</header>
-<main>
-${shown.map(({ id, title, body }) => html`<section aria-labelledby="${id}">\n<h2 id="${id}">${title}</h2>\n${body}\n</section>\n`)}
-</main>
-<footer>Made by hiperiso from this session’s files. <code>report.json</code> holds the same for programs, <code>serial.log</code> the console byte for byte.</footer>
-</body>
-</html>
-`}`;
+  return htmlDocument({
+    title,
+    pictures: true,
+    header: html`${verdictHeader(page)}
+<nav aria-label="Sections"><ul>${shown.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}</ul></nav>`,
+    main: html`${shown.map(({ id, title, body }) => html`<section aria-labelledby="${id}">\n<h2 id="${id}">${title}</h2>\n${body}\n</section>\n`)}`,
+    footer: html`Made by hiperiso from this session’s files. <code>report.json</code> holds the same for programs, <code>serial.log</code> the console byte for byte.`,
+  });
 }
 
 interface Page extends PageContent {

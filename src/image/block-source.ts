@@ -31,6 +31,36 @@ export async function openImage(path: string): Promise<BlockSource> {
   }
 }
 
+/**
+ * A disk made of blocks that lie somewhere else, each read by `readFrom` and never across its end: what that does not give (undefined, or fewer bytes) is zeros.
+ * Owns nothing.
+ */
+export function blockwiseSource(
+  name: string,
+  sizeBytes: bigint,
+  blockBytes: number,
+  readFrom: (block: bigint, within: number, lengthBytes: number) => Promise<Uint8Array | undefined>,
+): BlockSource {
+  return {
+    name,
+    sizeBytes,
+    read: async (offset, lengthBytes) => {
+      const { start, length } = clamp(offset, lengthBytes, sizeBytes);
+      const result = new Uint8Array(length);
+      for (let done = 0; done < length; ) {
+        const at = start + BigInt(done);
+        const within = Number(at % BigInt(blockBytes));
+        const count = Math.min(blockBytes - within, length - done);
+        const bytes = await readFrom(at / BigInt(blockBytes), within, count);
+        if (bytes !== undefined) result.set(bytes, done);
+        done += count;
+      }
+      return result;
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
 /** A source in memory. */
 export function memorySource(bytes: Uint8Array, name = "memory"): BlockSource {
   return {

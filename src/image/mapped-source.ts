@@ -6,7 +6,7 @@ import { decodeVdi, VDI_HEAD_BYTES } from "../formats/vdi.ts";
 import { decodeVhdFooter, decodeVhdHeader, VHD_FOOTER_BYTES, VHD_HEADER_BYTES } from "../formats/vhd.ts";
 import { decodeVhdxHead, decodeVhdxMetadata, VHDX_HEAD_BYTES, VHDX_METADATA_BYTES } from "../formats/vhdx.ts";
 import { checkVmdkDescriptor, decodeVmdk, VMDK_DESCRIPTOR_BYTES, VMDK_TEXT_BYTES_MAX, vmdkMap } from "../formats/vmdk.ts";
-import type { BlockSource } from "./block-source.ts";
+import { type BlockSource, blockwiseSource } from "./block-source.ts";
 
 /** What the file holds, or one clause on why only QEMU can tell. */
 export type Mapped = { readonly map: BlockMap } | { readonly obstacle: string; readonly files?: readonly string[] };
@@ -79,23 +79,8 @@ export function mappedSource(file: BlockSource, { sizeBytes, blockBytes, entry, 
       found: "the end of the file",
     });
   }
-  return {
-    name: file.name,
-    sizeBytes,
-    read: async (offset, lengthBytes) => {
-      const start = offset < 0n ? 0n : offset;
-      const left = start >= sizeBytes ? 0n : sizeBytes - start;
-      const result = new Uint8Array(left < BigInt(lengthBytes) ? Number(left) : lengthBytes);
-      for (let done = 0; done < result.length; ) {
-        const at = start + BigInt(done);
-        const within = Number(at % BigInt(blockBytes));
-        const length = Math.min(blockBytes - within, result.length - done);
-        const place_ = await startOf(at / BigInt(blockBytes));
-        if (place_ !== undefined) result.set(await file.read(place_ + BigInt(within), length), done);
-        done += length;
-      }
-      return result;
-    },
-    [Symbol.asyncDispose]: async () => {},
-  };
+  return blockwiseSource(file.name, sizeBytes, blockBytes, async (block, within, lengthBytes) => {
+    const start = await startOf(block);
+    return start === undefined ? undefined : await file.read(start + BigInt(within), lengthBytes);
+  });
 }

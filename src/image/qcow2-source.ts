@@ -4,7 +4,7 @@ import { constants, inflateRaw } from "node:zlib";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { viewOf } from "../formats/bytes.ts";
 import type { Qcow2Header } from "../formats/qcow2.ts";
-import type { BlockSource } from "./block-source.ts";
+import { type BlockSource, blockwiseSource } from "./block-source.ts";
 
 const OFFSET_BITS = 0x00ff_ffff_ffff_fe00n;
 const COMPRESSED = 1n << 62n;
@@ -74,23 +74,5 @@ export function qcow2Source(file: BlockSource, header: Qcow2Header, below: Block
     return await below?.read((cluster << BigInt(clusterBits)) + BigInt(within), length);
   }
 
-  return {
-    name: file.name,
-    sizeBytes,
-    read: async (offset, lengthBytes) => {
-      const start = offset < 0n ? 0n : offset;
-      const left = start >= sizeBytes ? 0n : sizeBytes - start;
-      const result = new Uint8Array(left < BigInt(lengthBytes) ? Number(left) : lengthBytes);
-      for (let done = 0; done < result.length; ) {
-        const at = start + BigInt(done);
-        const within = Number(at & BigInt(clusterBytes - 1));
-        const length = Math.min(clusterBytes - within, result.length - done);
-        const bytes = await readFrom(at >> BigInt(clusterBits), within, length);
-        if (bytes !== undefined) result.set(bytes, done); // a file that ends within a cluster shows zeros behind its end
-        done += length;
-      }
-      return result;
-    },
-    [Symbol.asyncDispose]: async () => {},
-  };
+  return blockwiseSource(file.name, sizeBytes, clusterBytes, readFrom); // a file that ends within a cluster shows zeros behind its end
 }

@@ -1,7 +1,7 @@
 /** Results as a page that needs nothing but a browser. All that came from outside is text (`formats/escape-html.ts`); same results, same bytes. */
 import { isAbsolute, relative } from "node:path";
+import { htmlDocument } from "../analysis/html-document.ts";
 import { duration } from "../analysis/quantities.ts";
-import { STYLE } from "../analysis/report-html-style.ts";
 import { SESSION_FILES } from "../contract/session.ts";
 import type { SuiteResult } from "../contract/suite.ts";
 import { html, type Markup } from "../formats/escape-html.ts";
@@ -12,34 +12,19 @@ type Job = SuiteResult["jobs"][number];
 /** `folder`: where the page will stand, absolute: its links to the sessions' reports are relative to that. */
 export function resultsHtml(result: SuiteResult, folder: string): string {
   const title = `${suiteSummary(result)}: ${result.name}`;
-  return `${html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>${title}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<h1>${result.name}</h1>
-<p>${suiteSummary(result)}, in ${duration(result.duration_ms)}. Begun ${result.started_utc}.</p>
-</header>
-<main>
-<table>
+  return htmlDocument({
+    title,
+    pictures: false,
+    header: html`<h1>${result.name}</h1>
+<p>${suiteSummary(result)}, in ${duration(result.duration_ms)}. Begun ${result.started_utc}.</p>`,
+    main: html`<table>
 <caption>One boot a row. Of a job that was run again the last counts.</caption>
 <thead><tr><th scope="col">Boot</th><th scope="col">Result</th><th scope="col">Stage</th><th scope="col" class="number">Took</th><th scope="col">Sessions</th></tr></thead>
 <tbody>
 ${result.jobs.map((job) => html`${jobRow(job, folder)}\n`)}</tbody>
-</table>
-</main>
-<footer>Made by hiperiso. <code>--json</code> and <code>--junit</code> hold the same for programs.</footer>
-</body>
-</html>
-`}`;
+</table>`,
+    footer: html`Made by hiperiso. <code>--json</code> and <code>--junit</code> hold the same for programs.`,
+  });
 }
 
 const WORDS = { passed: "passed", failed: "failed", error: "error", not_run: "not run" } as const;
