@@ -5,6 +5,7 @@
 import { read } from "node:fs";
 import { constants, type FileHandle, open, readFile } from "node:fs/promises";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { mendableReason } from "../host/file-reason.ts";
 
 export interface BlockSource extends AsyncDisposable {
   /** For messages: the path as the person wrote it, not escaped. */
@@ -181,26 +182,12 @@ function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockS
   };
 }
 
-/** What a person can mend, by the error code of open(2). */
-const OPEN_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
-  ENOTDIR: "a part of the path that is not a directory",
-  EACCES: "no permission to read it",
-  EPERM: "no permission to read it",
-  ELOOP: "too many symbolic links",
-  ENAMETOOLONG: "a name that is too long",
-  ENXIO: "a socket, or a device that is not there",
-  ENODEV: "a device that is not there",
-  ENOMEDIUM: "a drive without a medium",
-  ERR_INVALID_ARG_VALUE: "a path with a NUL character",
-};
-
 async function openReadOnly(path: string): Promise<FileHandle> {
   try {
     // O_NONBLOCK: the open of a FIFO would wait for a writer before we could see that it is one.
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
-    const found = OPEN_ERRORS[(cause as NodeJS.ErrnoException).code ?? ""];
+    const found = mendableReason(cause);
     throw new HiperisoError({
       what: "open the image",
       where: path,

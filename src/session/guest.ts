@@ -1,12 +1,11 @@
-import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { promisify } from "node:util";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { withoutMessageTimes } from "../formats/qemu-messages.ts";
+import { makeFifo } from "../host/fifo.ts";
 import { endProcess, type GuardedProcess, startGuarded } from "../host/guarded-process.ts";
 import { QmpClient, type QmpEvent } from "../host/qmp.ts";
 import { MONITOR_FD, SERIAL_CHARDEV } from "../machine/qemu-arguments.ts";
@@ -51,7 +50,7 @@ export interface Guest extends AsyncDisposable {
  */
 export async function startGuest(start: GuestStart): Promise<Guest> {
   start.signal.throwIfAborted();
-  const input = await makeFifo(join(start.scratch, CONSOLE_INPUT));
+  const input = await holdFifo(join(start.scratch, CONSOLE_INPUT));
   const process = await startProcess(start).catch(async (error: unknown) => {
     await input.handle.close();
     throw error;
@@ -97,8 +96,8 @@ interface Fifo {
 }
 
 /** Held open for reading and writing by us: QEMU's own open would otherwise wait for a writer. */
-async function makeFifo(path: string): Promise<Fifo> {
-  await promisify(execFile)("mkfifo", ["-m", "600", "--", path]);
+async function holdFifo(path: string): Promise<Fifo> {
+  await makeFifo(path);
   return { path, handle: await open(path, constants.O_RDWR | constants.O_NONBLOCK) };
 }
 

@@ -2,9 +2,10 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { HiperisoError } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import type { Clock } from "../host/clock.ts";
+import { fileReason } from "../host/file-reason.ts";
 import { type FirmwareSearch, findFirmware } from "../host/firmware.ts";
 import { type HostFacts, hostFacts } from "../host/host-facts.ts";
 import { type KvmProbe, probeKvm } from "../host/kvm.ts";
@@ -217,7 +218,7 @@ async function checkFolder(path: string, writable: boolean, what: string): Promi
     await access(path, constants.R_OK | constants.X_OK | (writable ? constants.W_OK : 0));
   } catch (error) {
     const expected = `a folder that can be read${writable ? " and written" : ""}`;
-    throw new HiperisoError({ what, where: path, expected, found: reasonOf(error), kind: "usage", cause: error });
+    throw new HiperisoError({ what, where: path, expected, found: fileReason(error), kind: "usage", cause: error });
   }
 }
 
@@ -233,7 +234,7 @@ async function checkReadable(path: string, writable: boolean): Promise<boolean> 
       what: "give the guest a file",
       where: path,
       expected: `a file or a block device that can be read${writable ? " and written" : ""}`,
-      found: reasonOf(error),
+      found: fileReason(error),
       kind: "usage",
       cause: error,
     });

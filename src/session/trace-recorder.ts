@@ -5,11 +5,9 @@
  * else that a recording does. Where the FIFO is full QEMU waits, so that nothing is lost; at `full` events are dropped and counted rather than
  * keeping in memory what a slow disk has not taken.
  */
-import { execFile } from "node:child_process";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type FileHandle, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { reasonOf } from "../contract/error.ts";
 import { SESSION_FILES } from "../contract/session.ts";
 import type { TraceFacts } from "../contract/trace.ts";
@@ -18,6 +16,7 @@ import { decodeTraceList, encodeTraceList, traceListFilter } from "../formats/tr
 import { TraceTranscoder } from "../formats/trace-transcoder.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
 import type { Clock } from "../host/clock.ts";
+import { makeFifo } from "../host/fifo.ts";
 import { type TracePlaces, type TracePlan, traceFloods } from "../machine/trace.ts";
 
 /** A pipe holds 64 KiB: what is read at once, and when half of it was there the next look is soon. */
@@ -56,7 +55,7 @@ export async function prepareTrace({ directory, plan, places, variables, clock }
     places.list,
     encodeTraceList(list, (name) => known.has(name)),
   );
-  await promisify(execFile)("mkfifo", ["-m", "600", "--", places.fifo]);
+  await makeFifo(places.fifo);
   const originNs = BigInt(Math.round(clock.uptimeS() * 1e9));
   const transcoder = new TraceTranscoder({
     declarations,
