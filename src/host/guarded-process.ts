@@ -42,3 +42,30 @@ export async function endProcess({ child, ended }: GuardedProcess, patienceMs: n
   timer.abort();
   await ended;
 }
+
+/**
+ * As `endProcess`, with all that the program started and that stayed in its process group (a guarded program leads one). Of a program that
+ * has ended already, what it left there gets SIGKILL.
+ */
+export async function endProcessGroup(guarded: GuardedProcess, patienceMs: number): Promise<void> {
+  const { child, ended } = guarded;
+  if (child.pid === undefined) return;
+  const group = -child.pid;
+  if (child.exitCode === null && child.signalCode === null) {
+    signalGroup(group, "SIGTERM");
+    const timer = new AbortController();
+    const patience = delay(patienceMs, undefined, { signal: timer.signal }).catch(() => {});
+    await Promise.race([ended, patience]);
+    timer.abort();
+  }
+  signalGroup(group, "SIGKILL");
+  await ended;
+}
+
+function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(group, signal);
+  } catch {
+    // ESRCH: nobody is left. EPERM: whoever is left became another user's.
+  }
+}

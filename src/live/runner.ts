@@ -1,5 +1,6 @@
 /** Builds a plan: each stage once, in order, and only where its output is not kept already. */
 import { stat } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
@@ -8,7 +9,8 @@ import { type CheckedStage, type Choices, checkPlan } from "./checked-plan.ts";
 import { canonicalJson, orderOf, type Recipe, recipeDifference, recipeHash } from "./graph.ts";
 import { readPlan } from "./plan.ts";
 import { IngredientsChanged, type StageSurroundings } from "./stage.ts";
-import { Store } from "./store.ts";
+import { type OpenStageLog, openStageLog } from "./stage-log.ts";
+import { LOG, Store } from "./store.ts";
 
 export interface BuildOptions extends Choices {
   /** Folder of the store; made when missing. */
@@ -50,7 +52,7 @@ export async function buildPlan(planPath: string, options: BuildOptions, job: Jo
   for (const stage of orderOf(stages, [plan.result.stage])) {
     job.signal.throwIfAborted();
     const last = await store.lastRecipe(plan.name, stage.name);
-    const { recipe, reused } = await provideStage(stage, { store, hashes, surroundings });
+    const { recipe, reused } = await provideStage(stage, { store, planName: plan.name, hashes, surroundings });
     const hash = recipeHash(recipe);
     hashes.set(stage.name, hash);
     await store.rememberLatest(plan.name, stage.name, hash);
@@ -71,6 +73,7 @@ export async function buildPlan(planPath: string, options: BuildOptions, job: Jo
 
 interface Around {
   readonly store: Store;
+  readonly planName: string;
   readonly hashes: ReadonlyMap<string, string>;
   readonly surroundings: StageSurroundings;
 }
@@ -86,8 +89,8 @@ async function provideStage(stage: CheckedStage, around: Around): Promise<{ read
   try {
     return await provide();
   } catch (error) {
-    if (!(error instanceof HiperisoError && error.cause instanceof IngredientsChanged)) throw error;
-    around.surroundings.job.progress.say(error.cause.message);
+    if (!(error instanceof IngredientsChanged)) throw error;
+    around.surroundings.job.progress.say(error.message);
     return await provide();
   }
 }
@@ -109,10 +112,11 @@ function reasonToRun(last: Recipe | undefined, now: Recipe): string {
   return differences.length === 0 ? "its output is no longer kept" : `changed: ${differences.join(", ")}`;
 }
 
-async function runStage(stage: CheckedStage, recipe: Recipe, { store, hashes, surroundings }: Around): Promise<void> {
+async function runStage(stage: CheckedStage, recipe: Recipe, { store, planName, hashes, surroundings }: Around): Promise<void> {
   const { job } = surroundings;
   const step = job.progress.begin(`build ${stage.name}`);
   await using workplace = await store.workplace();
+  using log = openStageLog(workplace.log);
   try {
     await stage.work.run({
       ...surroundings,
@@ -121,19 +125,47 @@ async function runStage(stage: CheckedStage, recipe: Recipe, { store, hashes, su
       ingredients: recipe.ingredients,
       output: workplace.output,
       scratch: workplace.scratch,
+      log,
+      cores: availableParallelism(),
     });
     job.signal.throwIfAborted();
     await store.keep(recipe, workplace);
+    await store.forgetFailed(planName, stage.name);
   } catch (error) {
     job.signal.throwIfAborted();
-    const hint = error instanceof HiperisoError ? error.hint : undefined;
-    throw new HiperisoError({
-      what: `build stage ${stage.name}`,
-      found: reasonOf(error),
-      ...(hint === undefined ? {} : { hint }),
-      cause: error,
-    });
+    if (error instanceof IngredientsChanged) throw error;
+    log.append(`${reasonOf(error)}\n`);
+    const kept = await store.keepFailed(planName, stage.name, workplace, isDiskFull(error)).catch(() => undefined);
+    throw stageError(stage.name, error, log, kept);
   } finally {
     step.end();
   }
+}
+
+const LINES_SHOWN = 12;
+
+/** Names the stage, shows the end of its log where the error itself does not, and where to look further. */
+function stageError(stage: string, error: unknown, log: OpenStageLog, kept: string | undefined): HiperisoError {
+  const reason = reasonOf(error);
+  const lines = log.lastLines(LINES_SHOWN);
+  const isShown = lines.every((line) => reason.includes(line));
+  const hints = [
+    ...(error instanceof HiperisoError && error.hint !== undefined && !reason.includes(error.hint) ? [error.hint] : []),
+    ...(isDiskFull(error) ? ["The file system is full: make room (hiperiso live gc), or choose another folder with --store."] : []),
+    ...(kept === undefined ? [] : [`Its log: ${join(kept, LOG)}. To look around in it: hiperiso live shell ${stage}`]),
+  ];
+  return new HiperisoError({
+    what: `build stage ${stage}`,
+    found: isShown ? reason : `${reason}\nThe end of its log:\n${lines.join("\n")}`,
+    ...(hints.length === 0 ? {} : { hint: hints.join(" ") }),
+    cause: error,
+  });
+}
+
+/** By the code of a system call, or by what a tool said of it. */
+function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOSPC" || code === "EDQUOT") return true;
+  return /no space left on device|disk quota exceeded/i.test(error.message) || isDiskFull(error.cause);
 }

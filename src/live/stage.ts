@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { HiperisoError } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import type { Environment } from "../host/xdg.ts";
+import type { StageLog } from "./stage-log.ts";
 
 /** What every stage of a build may rely on. */
 export interface StageSurroundings {
@@ -26,9 +27,24 @@ export interface StageRun extends StageSurroundings {
   readonly ingredients: Readonly<Record<string, string>>;
   /** Empty; what the stage leaves there is its output. */
   readonly output: string;
-  /** Empty; thrown away when the stage ends. */
+  /** Empty; thrown away when the stage ends well, and kept with the log where it fails. */
   readonly scratch: string;
+  /** Give it to `runTool` and its like. What fails is shown with its last lines. */
+  readonly log: StageLog;
+  /** How many of the computer's cores the stage may keep busy now; at least 1. Must not decide a byte of the output. */
+  readonly cores: number;
 }
+
+/** What a stage takes of the computer while it runs. */
+export interface StageNeeds {
+  /** `all`: as many as are free when it starts, and it works with fewer. A number: that many, or all where the computer has fewer. */
+  readonly cores: "all" | number;
+  /** At its peak. */
+  readonly memoryMb: number;
+}
+
+/** Of a stage that copies files and runs small tools. */
+const SMALL_NEEDS: StageNeeds = { cores: 1, memoryMb: 256 };
 
 /** Thrown by `run` when what `ingredients` said holds no longer. The runner asks again, once. */
 export class IngredientsChanged extends HiperisoError {}
@@ -43,11 +59,15 @@ export interface StageDefinition<Options> {
   readonly inputs: Readonly<Record<string, "required" | "optional">>;
   /** Whatever else decides the output: digests of the plan's files, versions of tools and packages. Goes into the stage's hash. */
   ingredients(options: Options, surroundings: StageSurroundings): Promise<Readonly<Record<string, string>>>;
+  /** One core and little memory unless given. */
+  readonly needs?: StageNeeds | ((options: Options) => StageNeeds);
   run(options: Options, run: StageRun): Promise<void>;
 }
 
 /** A kind as the runner sees it: options of any shape, checked before use. */
 export interface StageKind extends Pick<StageDefinition<unknown>, "kind" | "revision" | "inputs"> {
+  /** What `check` checks by: the spec's JSON Schema is made from it. */
+  readonly schema: z.ZodType;
   /** The work with these options, or what is wrong with them. */
   check(options: unknown): StageWork | z.ZodError;
 }
@@ -55,21 +75,24 @@ export interface StageKind extends Pick<StageDefinition<unknown>, "kind" | "revi
 export interface StageWork {
   /** With defaults filled in. */
   readonly options: unknown;
+  readonly needs: StageNeeds;
   ingredients(surroundings: StageSurroundings): Promise<Readonly<Record<string, string>>>;
   run(run: StageRun): Promise<void>;
 }
 
 export function stageKind<Options>(definition: StageDefinition<Options>): StageKind {
-  const { kind, revision, inputs } = definition;
+  const { kind, revision, inputs, needs = SMALL_NEEDS } = definition;
   return {
     kind,
     revision,
     inputs,
+    schema: definition.options,
     check(raw) {
       const parsed = definition.options.safeParse(raw);
       if (!parsed.success) return parsed.error;
       return {
         options: parsed.data,
+        needs: typeof needs === "function" ? needs(parsed.data) : needs,
         ingredients: (surroundings) => definition.ingredients(parsed.data, surroundings),
         run: (run) => definition.run(parsed.data, run),
       };

@@ -142,7 +142,7 @@ describe("a build", () => {
     await writeFile(plan, PLAN.replace("b: { kind: write, text: b }", "b: { kind: fail, inputs: { after: a } }"));
     const error = await build().catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(HiperisoError);
-    expect((error as HiperisoError).message).toMatch(/^cannot build stage b: .*cannot run sh: .*found 7: one\ntwo$/s);
+    expect((error as HiperisoError).message).toMatch(/^cannot build stage b: .*cannot run sh: .*found 7: one\ntwo\. Its log: /s);
     expect(await readdir(join(folder, "store/work"))).toEqual([]);
     await writeFile(plan, PLAN);
     expect(reused(await build())).toEqual({ a: true, b: false, word: false });
