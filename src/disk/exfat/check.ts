@@ -1,4 +1,4 @@
-/** Checking and repairing an exFAT volume. What is looked for, and what mends it, is in `inspect.ts`. */
+/** Checking and repairing an exFAT volume. What is looked for, and what mends it, is in `inspect.ts` and the parts that it names. */
 import { HiperisoError } from "../../contract/error.ts";
 import type { Job } from "../../contract/job.ts";
 import { type Allocation, encodeFileSet } from "../../formats/exfat-entries.ts";
@@ -6,7 +6,9 @@ import type { BlockStore } from "../block-store.ts";
 import type { Run } from "../content-writer.ts";
 import type { VolumeCheck } from "../volume.ts";
 import { type Directory, openDirectory, openRoot } from "./directory.ts";
-import { type Finding, type Inspection, inspectBoot, inspectVolume, type Stage } from "./inspect.ts";
+import type { Finding, Mending, Stage } from "./findings.ts";
+import { type Inspection, inspectVolume } from "./inspect.ts";
+import { inspectBoot } from "./inspect-boot.ts";
 import { addSet, type Changing, Surveys } from "./slots.ts";
 
 /** A round mends what can be mended without walking again; no damage that was seen needs more than a few. */
@@ -123,13 +125,7 @@ async function keepFound({ leaked, mending }: Inspection): Promise<void> {
   for (const [index, found] of leaked.slice(0, FOUND_MAX).entries()) folder = await keepRun(changing, folder, found, index, table);
 }
 
-async function keepRun(
-  changing: Changing,
-  folder: Directory,
-  run: Run,
-  index: number,
-  table: Inspection["mending"]["table"],
-): Promise<Directory> {
+async function keepRun(changing: Changing, folder: Directory, run: Run, index: number, table: Mending["table"]): Promise<Directory> {
   const name = `FILE${String(index).padStart(4, "0")}.CHK`;
   const dataBytes = BigInt(run.count) * BigInt(changing.medium.clusterBytes);
   const allocation: Allocation = { firstCluster: run.first, dataBytes, noFatChain: true };
