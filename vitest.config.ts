@@ -33,6 +33,8 @@ const BROAD = [
   "test/disk/partitions/gpt.test.ts",
   "test/disk/power-cuts.test.ts",
   "test/disk/volume-model.test.ts",
+  "test/formats/firmware-volume.test.ts",
+  "test/formats/lzma.test.ts",
   "test/formats/qcow2.test.ts",
   "test/formats/trace-line.test.ts",
   "test/formats/trace-transcoder.test.ts",
