@@ -13,7 +13,7 @@
 import { HiperisoError } from "../contract/error.ts";
 import { type ByteText, byteText, readable, toBytes } from "./byte-text.ts";
 import { completeTree, type TreeEntry } from "./file-tree.ts";
-import { storedBytes, type TarEntry, type TarMember } from "./tar-entry.ts";
+import { type Extent, storedBytes, type TarEntry, type TarMember, wholeContent } from "./tar-entry.ts";
 
 const BLOCK_BYTES = 512;
 const NAME_BYTES_MAX = 100;
@@ -67,7 +67,8 @@ export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK_BYTES);
  * what is asked (device numbers of more than 21 bits).
  */
 export async function* writeTar(members: AsyncIterable<TarMember> | Iterable<TarMember>): AsyncGenerator<Uint8Array> {
-  for await (const { entry, content } of members) {
+  for await (const given of members) {
+    const { entry, content } = hasWritableMap(given.entry) ? given : withoutHoles(given);
     yield* encodeTarHeader(entry);
     const expected = storedBytes(entry);
     let written = 0;
@@ -91,12 +92,24 @@ export async function* writeTar(members: AsyncIterable<TarMember> | Iterable<Tar
   yield TAR_END;
 }
 
+/** GNU tar takes each piece of a file with holes from a block of its own, so only the last may end within one. */
+function hasWritableMap(entry: TarEntry): boolean {
+  if (entry.kind !== "file" || entry.extents === undefined) return true;
+  return entry.extents.slice(0, -1).every(({ bytes }) => bytes % BLOCK_BYTES === 0);
+}
+
+function withoutHoles(member: TarMember): TarMember {
+  if (member.entry.kind !== "file") return member;
+  const { extents: _, ...entry } = member.entry;
+  return { entry, content: wholeContent(member) };
+}
+
 /** Everything of an entry that stands before its bytes: an extended header where one is needed, the header, and the map of holes. */
-export function* encodeTarHeader(entry: TarEntry): Generator<Uint8Array> {
+function* encodeTarHeader(entry: TarEntry): Generator<Uint8Array> {
   // The root itself has a name too, or readers would not set its owner and mode.
   const name = toBytes(entry.path === "" ? ("./" as ByteText) : entry.kind === "directory" ? (`${entry.path}/` as ByteText) : entry.path);
   const target = toBytes("target" in entry ? entry.target : ("" as ByteText));
-  const map = entry.kind === "file" && entry.extents !== undefined ? encodeMap(entry.extents) : new Uint8Array();
+  const map = entry.kind === "file" && entry.extents !== undefined ? encodeMap(entry.extents, entry.sizeBytes) : new Uint8Array();
   const bytes = map.length + storedBytes(entry);
   const isSparse = map.length > 0;
   const records: [string, Uint8Array][] = [
@@ -159,9 +172,19 @@ const sparseRecords = (name: Uint8Array, sizeBytes: number): [string, Uint8Array
   record("GNU.sparse.realsize", sizeBytes),
 ];
 
-/** Decimal lines: how many pieces, then offset and length of each; filled up to a block. */
-function encodeMap(extents: readonly { readonly offset: number; readonly bytes: number }[]): Uint8Array {
-  const lines = utf8([extents.length, ...extents.flatMap(({ offset, bytes }) => [offset, bytes])].map((number) => `${number}\n`).join(""));
+/** Decimal lines: how many pieces, then offset and length of each; filled up to a block. A hole at the end is told by an empty piece behind it. */
+function encodeMap(extents: readonly Extent[], sizeBytes: number): Uint8Array {
+  const last = extents.at(-1);
+  const end = last === undefined ? 0 : last.offset + last.bytes;
+  const all = end < sizeBytes ? [...extents, { offset: sizeBytes, bytes: 0 }] : extents;
+  const lines = utf8(
+    [all.length, ...all.flatMap(({ offset, bytes }) => [offset, bytes])]
+      .map(
+        (number) => `${number}
+`,
+      )
+      .join(""),
+  );
   const map = new Uint8Array(lines.length + filling(lines.length).length);
   map.set(lines);
   return map;
