@@ -31,7 +31,7 @@ describe("kernels out of other menus", () => {
     await writeFile(join(folder, "isolinux/extra.img"), encodeCpio([{ kind: "file", path: "init", mode: 0o755, content }], { mtimeS: 0 }));
     await writeFile(
       join(folder, "isolinux/menu.cfg"),
-      `menu begin more\nmenu title More\nlabel demo\n  menu label ^The demo\n  kernel ../boot/vmlinuz\n  append initrd=/boot/initramfs.cpio.gz,extra.img ${medium} console=tty0\nmenu end\nlabel local\n  localboot 0\n`,
+      `menu begin more\nmenu title More\nlabel demo\n  menu label ^The demo\n  kernel ../boot/vmlinuz\n  append initrd=/boot/initrd.img,extra.img ${medium} console=tty0\nmenu end\nlabel local\n  localboot 0\n`,
     );
     const image = join(place.root, "isolinux.iso");
     execFileSync("xorriso", ["-as", "mkisofs", "-quiet", "-R", "-V", "ISOLINUX", "-o", image, folder], { stdio: "pipe" });
@@ -48,7 +48,7 @@ describe("kernels out of other menus", () => {
     const folder = join(place.root, "files");
     const { image: system, medium } = await unpackedDemo(folder);
     const [kernel, initrd] = await Promise.all(
-      ["boot/vmlinuz", "boot/initramfs.cpio.gz"].map(async (name) => new Uint8Array(await readFile(join(folder, name)))),
+      ["boot/vmlinuz", "boot/initrd.img"].map(async (name) => new Uint8Array(await readFile(join(folder, name)))),
     );
     const text = (content: string) => new TextEncoder().encode(content);
     const files = {
