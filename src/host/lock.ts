@@ -8,7 +8,7 @@ const RETRY_MS = 15;
 const WAIT_MAX_MS = 60_000;
 
 /** A directory has a lock for each: who holds one may take another. */
-export type LockPurpose = "index" | "sweep" | "tpm";
+export type LockPurpose = "index" | "sweep" | "tpm" | "store";
 
 /**
  * Runs `use` while no other process of this computer holds the lock on `directory`.

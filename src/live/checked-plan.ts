@@ -18,6 +18,7 @@ type Options = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 export interface CheckedStage extends PlannedStage {
   readonly revision: number;
+  readonly isTest: boolean;
   readonly work: StageWork;
 }
 
@@ -36,7 +37,7 @@ export function checkPlan(plan: Plan, { variant, set = {}, kinds = STAGE_KINDS }
     faults.push(...inputFaults(plan, stage, runs));
     const work = runs.check({ ...stage.options, ...chosen.fromVariant[stage.name], ...set[stage.name] });
     if (work instanceof z.ZodError) faults.push(...faultsOf(work, ["stages", stage.name], originOf(chosen)));
-    else checked.push({ ...stage, revision: runs.revision, work });
+    else checked.push({ ...stage, revision: runs.revision, isTest: runs.isTest, work });
   }
   if (faults.length > 0) throw planError(plan.path, faults);
   return checked;

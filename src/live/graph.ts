@@ -71,21 +71,39 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** What in two recipes of one stage differs, in words: why it runs again. */
+/** What in two recipes of one stage differs, in words: why it runs again. Short values are shown: "option timeout (1 → 5)". */
 export function recipeDifference(before: Recipe, now: Recipe): readonly string[] {
-  const differing = (a: object, b: object, name: (key: string) => string): string[] =>
+  const differing = (a: object, b: object, name: (key: string) => string, showing = change): string[] =>
     [...new Set([...Object.keys(a), ...Object.keys(b)])]
       .sort()
       .filter((key) => canonicalJson(fieldOf(a, key) ?? null) !== canonicalJson(fieldOf(b, key) ?? null))
-      .map(name);
+      .map((key) => `${name(key)}${showing(fieldOf(a, key), fieldOf(b, key))}`);
   return [
     ...(before.kind !== now.kind || before.revision !== now.revision ? ["how stages of this kind are made"] : []),
     ...(before.epochS !== now.epochS ? ["the epoch"] : []),
     ...differing(asObject(before.options), asObject(now.options), (key) => `option ${key}`),
-    ...differing(before.inputs, now.inputs, (key) => `input ${key}`),
+    ...differing(
+      before.inputs,
+      now.inputs,
+      (key) => `input ${key}`,
+      () => "",
+    ),
     ...differing(before.ingredients, now.ingredients, (key) => key),
   ];
 }
 
 const asObject = (value: unknown): object => (typeof value === "object" && value !== null ? value : {});
 const fieldOf = (value: object, key: string): unknown => (value as Record<string, unknown>)[key];
+
+/** A digest tells a person nothing, and neither does what fills a line. */
+const VALUE_SHOWN_MAX = 40;
+
+function change(before: unknown, now: unknown): string {
+  const shown = (value: unknown): string | undefined => {
+    if (value === undefined) return "none";
+    const text = typeof value === "string" ? value : canonicalJson(value);
+    return text.length > VALUE_SHOWN_MAX || /^[0-9a-f]{32,}$/.test(text) ? undefined : text;
+  };
+  const [from, to] = [shown(before), shown(now)];
+  return from === undefined || to === undefined ? "" : ` (${from} → ${to})`;
+}

@@ -49,6 +49,9 @@ const SMALL_NEEDS: StageNeeds = { cores: 1, memoryMb: 256 };
 /** Thrown by `run` when what `ingredients` said holds no longer. The runner asks again, once. */
 export class IngredientsChanged extends HiperisoError {}
 
+/** Thrown by a stage that tests: all went in order, and what was tested is not good. The message says what; the output holds the results. */
+export class TestFailed extends HiperisoError {}
+
 /** A kind as its file writes it. */
 export interface StageDefinition<Options> {
   readonly kind: string;
@@ -59,6 +62,8 @@ export interface StageDefinition<Options> {
   readonly inputs: Readonly<Record<string, "required" | "optional">>;
   /** Whatever else decides the output: digests of the plan's files, versions of tools and packages. Goes into the stage's hash. */
   ingredients(options: Options, surroundings: StageSurroundings): Promise<Readonly<Record<string, string>>>;
+  /** The stage tests its inputs: it runs with every build that is not told to leave tests out, and may throw `TestFailed`. */
+  readonly isTest?: boolean;
   /** One core and little memory unless given. */
   readonly needs?: StageNeeds | ((options: Options) => StageNeeds);
   run(options: Options, run: StageRun): Promise<void>;
@@ -68,6 +73,7 @@ export interface StageDefinition<Options> {
 export interface StageKind extends Pick<StageDefinition<unknown>, "kind" | "revision" | "inputs"> {
   /** What `check` checks by: the spec's JSON Schema is made from it. */
   readonly schema: z.ZodType;
+  readonly isTest: boolean;
   /** The work with these options, or what is wrong with them. */
   check(options: unknown): StageWork | z.ZodError;
 }
@@ -81,12 +87,13 @@ export interface StageWork {
 }
 
 export function stageKind<Options>(definition: StageDefinition<Options>): StageKind {
-  const { kind, revision, inputs, needs = SMALL_NEEDS } = definition;
+  const { kind, revision, inputs, needs = SMALL_NEEDS, isTest = false } = definition;
   return {
     kind,
     revision,
     inputs,
     schema: definition.options,
+    isTest,
     check(raw) {
       const parsed = definition.options.safeParse(raw);
       if (!parsed.success) return parsed.error;

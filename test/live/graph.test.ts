@@ -58,10 +58,13 @@ describe("a recipe", () => {
     ["how stages of this kind are made", { kind: "iso" }],
     ["how stages of this kind are made", { revision: 2 }],
     ["the epoch", { epochS: 8 }],
-    ["option compression", { options: { compression: "xz", list: ["a", "b"] } }],
-    ["option list", { options: { compression: "zstd", list: ["b", "a"] } }],
+    ["option compression (zstd → xz)", { options: { compression: "xz", list: ["a", "b"] } }],
+    ['option list (["a","b"] → ["b","a"])', { options: { compression: "zstd", list: ["b", "a"] } }],
+    ["option compression (zstd → none)", { options: { list: ["a", "b"] } }],
+    ["option list", { options: { compression: "zstd", list: ["a".repeat(50)] } }],
     ["input root", { inputs: { root: "bb" } }],
-    ["mksquashfs", { ingredients: { mksquashfs: "4.6" } }],
+    ["mksquashfs (4.5.1 → 4.6)", { ingredients: { mksquashfs: "4.6" } }],
+    ["mksquashfs", { ingredients: { mksquashfs: "0123456789abcdef".repeat(4) } }],
   ])("has another hash, and says why, when %s changes", (says, change) => {
     const changed = { ...recipe, ...change };
     expect(recipeHash(changed)).not.toBe(recipeHash(recipe));

@@ -54,7 +54,7 @@ const wait = stageKind({
   kind: "wait",
   revision: 1,
   options: z.strictObject({}),
-  inputs: {},
+  inputs: { after: "optional" },
   ingredients: async () => ({}),
   run: async (_options, { output, env, job }) => {
     await writeFile(join(output, "half"), "x");
@@ -109,7 +109,7 @@ describe("a build", () => {
     const built = await build();
     expect(await readFile(built.output, "utf8")).toBe("a2+b");
     expect(built.stages.map(({ reused, because }) => [reused, because])).toEqual([
-      [false, "changed: source"],
+      [false, "changed: source (1 → 2)"],
       [true, "its output is kept"],
       [false, "changed: input left"],
     ]);
@@ -149,7 +149,7 @@ describe("a build", () => {
   });
 
   test("that is aborted ends its program and leaves the store whole", async () => {
-    await writeFile(plan, PLAN.replace("b: { kind: write, text: b }", "b: { kind: wait }"));
+    await writeFile(plan, PLAN.replace("b: { kind: write, text: b }", "b: { kind: wait, inputs: { after: a } }"));
     const abort = new AbortController();
     const job: Job = { signal: abort.signal, progress: { ...silentProgress, say: () => abort.abort(new Error("Ctrl-C")) } };
     await expect(build({}, job)).rejects.toThrow("Ctrl-C");

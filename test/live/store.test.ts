@@ -19,7 +19,7 @@ afterEach(async () => {
 
 describe("the store", () => {
   test("keeps an output under its recipe's hash, whole", async () => {
-    const store = await Store.open(root);
+    const store = await Store.open(root, process.env);
     const hash = recipeHash(recipe(1));
     expect(await store.has(hash)).toBe(false);
     {
@@ -35,7 +35,7 @@ describe("the store", () => {
   });
 
   test("keeps nothing of what was given up", async () => {
-    const store = await Store.open(root);
+    const store = await Store.open(root, process.env);
     {
       await using workplace = await store.workplace();
       await writeFile(join(workplace.output, "half"), "x");
@@ -45,7 +45,7 @@ describe("the store", () => {
   });
 
   test("keeps the first of two outputs with one hash", async () => {
-    const store = await Store.open(root);
+    const store = await Store.open(root, process.env);
     for (const content of ["first", "second"]) {
       await using workplace = await store.workplace();
       await writeFile(join(workplace.output, "file"), content);
@@ -55,7 +55,7 @@ describe("the store", () => {
   });
 
   test("remembers what a stage was made from", async () => {
-    const store = await Store.open(root);
+    const store = await Store.open(root, process.env);
     expect(await store.lastRecipe("plan", "stage")).toBeUndefined();
     await using workplace = await store.workplace();
     await store.keep(recipe(3), workplace);
@@ -66,11 +66,11 @@ describe("the store", () => {
 
   test("that cannot be made is named, with what to do", async () => {
     await writeFile(join(root, "../file"), "");
-    await expect(Store.open(join(root, "../file/store"))).rejects.toThrow(/open the store of stages: .*ENOTDIR.*--store/);
+    await expect(Store.open(join(root, "../file/store"), process.env)).rejects.toThrow(/open the store of stages: .*ENOTDIR.*--store/);
   });
 
   test("removes the work of builds that are gone, and leaves that of those that run", async () => {
-    const store = await Store.open(root);
+    const store = await Store.open(root, process.env);
     await using alive = await store.workplace();
     const { pid, pid_start_ticks, boot_id } = ownIdentity();
     const boot = boot_id.replaceAll("-", "_");
@@ -79,7 +79,7 @@ describe("the store", () => {
     for (const gone of [`${ended.pid}-1-${boot}-aa`, `${pid}-${pid_start_ticks}-other_boot-aa`, "nonsense"]) {
       await mkdir(join(root, "work", gone, "output"), { recursive: true });
     }
-    await Store.open(root);
+    await Store.open(root, process.env);
     expect(await readdir(join(root, "work"))).toHaveLength(1);
     expect(await readdir(alive.output)).toEqual([]);
   });

@@ -36,7 +36,7 @@ export async function guestFiles(): Promise<GuestFiles> {
   const store = defaultStore(process.env);
   const { output, stages } = await buildPlan(PLAN, { store, env: process.env, set: {} }, quietJob);
   const kernel = stages.find(({ name }) => name === "kernel")!.hash;
-  return { kernel: await readFile(join((await Store.open(store)).pathOf(kernel), "vmlinuz")), initrd: await readFile(output) };
+  return { kernel: await readFile(join((await Store.open(store, process.env)).pathOf(kernel), "vmlinuz")), initrd: await readFile(output) };
 }
 
 const guid = (number: number): string => `0d15c0de-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;

@@ -33,7 +33,7 @@ export interface FeaturesGuest {
 export async function featuresGuest(): Promise<FeaturesGuest> {
   const { output, stages } = await build("features-guest");
   const kernel = stages.find(({ name }) => name === "kernel")!.hash;
-  return { kernel: join((await Store.open(defaultStore(process.env))).pathOf(kernel), "vmlinuz"), initrd: output };
+  return { kernel: join((await Store.open(defaultStore(process.env), process.env)).pathOf(kernel), "vmlinuz"), initrd: output };
 }
 
 export interface Chain {
@@ -86,7 +86,10 @@ export async function tpmTools(): Promise<Uint8Array> {
   const packages = stages.find(({ name }) => name === "packages")!.hash;
   const folder = await mkdtemp(join(tmpdir(), "hiperiso-tools-"));
   try {
-    await unpackPackages((await Store.open(defaultStore(process.env))).pathOf(packages), folder, { env: process.env, job: quietJob });
+    await unpackPackages((await Store.open(defaultStore(process.env), process.env)).pathOf(packages), folder, {
+      env: process.env,
+      job: quietJob,
+    });
     const tree = await readSourceTree(folder);
     const wanted = tree.filter(({ kind, path }) => kind !== "directory" && /^usr\/bin\/tpm2|\.so(?:\.|$)/.test(path));
     return encodeCpio(wanted, { mtimeS: 0 });

@@ -32,7 +32,7 @@ export async function payloadGuest(folder: string, importer: string): Promise<Pa
   // A packed archive, NULs to a multiple of 4, and a plain one: the kernel unpacks both (Documentation/driver-api/early-userspace/buffer-format.rst).
   const packed = await readFile(output);
   await writeFile(initrd, Buffer.concat([packed, Buffer.alloc(-packed.length & 3), archive]));
-  return { kernel: join((await Store.open(store)).pathOf(kernel), "vmlinuz"), initrd };
+  return { kernel: join((await Store.open(store, process.env)).pathOf(kernel), "vmlinuz"), initrd };
 }
 
 /** A disk of at least `bytes` and a whole MiB, and its path. */
