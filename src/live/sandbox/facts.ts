@@ -8,10 +8,11 @@ import { SANDBOX_TOOLS, type SandboxFacts } from "./plan.ts";
 export async function readSandboxFacts(env: Environment): Promise<SandboxFacts> {
   const text = (path: string): Promise<string | undefined> => readFile(path, "utf8").catch(() => undefined);
   const found = await Promise.all(SANDBOX_TOOLS.map(async (tool) => ((await lookForTool(tool, env)) === undefined ? [] : [tool])));
-  const { uid, username } = userInfo();
+  const { uid, gid, username } = userInfo();
   const max = await text("/proc/sys/user/max_user_namespaces");
   return {
     uid,
+    gid,
     user: username,
     subuid: (await text("/etc/subuid")) ?? "",
     subgid: (await text("/etc/subgid")) ?? "",

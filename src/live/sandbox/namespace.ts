@@ -2,17 +2,20 @@
  * Programs of this computer run as the root of namespaces: where files have other owners than the person who builds, and where whatever a
  * program leaves running ends with it.
  */
-import type { Readable } from "node:stream";
+import { type ChildProcess, spawn } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { HiperisoError } from "../../contract/error.ts";
+import { HiperisoError, reasonOf } from "../../contract/error.ts";
 import { shellCommand } from "../../formats/escape-shell.ts";
 import { endProcessGroup, startGuarded } from "../../host/guarded-process.ts";
 import { findTool } from "../../host/tools.ts";
 import type { StageRun } from "../stage.ts";
+import { runTool } from "../tool.ts";
 import type { SandboxPlan } from "./plan.ts";
 
 /** What a sandbox needs of its stage. */
-export type SandboxRun = Pick<StageRun, "env" | "job"> & Partial<Pick<StageRun, "log">>;
+export type SandboxRun = Pick<StageRun, "env" | "job"> & Partial<Pick<StageRun, "log" | "epochS">>;
 
 export type AcceptedPlan = Exclude<SandboxPlan, { kind: "refused" }>;
 
@@ -22,16 +25,17 @@ export interface NamespaceOptions {
   /** What it can read from file descriptor 4. */
   readonly data?: Uint8Array;
   /** Takes the standard output; collected otherwise, `STDOUT_BYTES_MAX` at most. */
-  readonly take?: (stdout: Readable) => Promise<void>;
-  /** Told of each piece of both outputs as it comes. */
-  readonly hear?: (chunk: Uint8Array) => void;
+  readonly take?: (stdout: AsyncIterable<Uint8Array>) => Promise<void>;
   readonly variables?: Readonly<Record<string, string>>;
+  /** What the program says goes into the stage's log. */
+  readonly isLogged?: boolean;
 }
 
 export interface NamespaceAnswer {
   readonly status: number;
   /** Empty where it was taken. */
   readonly stdout: Uint8Array;
+  readonly stderr: string;
   /** The end of both outputs, as they came; of the standard output only where it was not taken. */
   readonly tail: string;
   /** Names of processes that still ran when the program ended. They are gone now. */
@@ -39,18 +43,20 @@ export interface NamespaceAnswer {
 }
 
 const STDOUT_BYTES_MAX = 64 * 2 ** 20;
-const TAIL_BYTES = 16 * 1024;
+const TAIL_BYTES = 64 * 1024;
+
+/** In the new user namespace, before it has ids: tells that it is there (descriptor 3), and waits until they were given to it (descriptor 5). */
+const WAIT_FOR_IDS = `echo ready >&3; read -r _ <&5 || exit 125; exec "$@" 5<&-`;
 
 /**
  * The first process of the namespaces. It tells on descriptor 3 how its program ended (the status of unshare cannot tell a signal) and what else runs
  * then; the kernel ends all that when it ends. A zombie is nobody's work left behind: it only waits for a parent that reaps it.
  */
 const FIRST_PROCESS = `
-"$@" 3>&-
+"$@" 3>&- 5<&-
 status=$?
 for entry in /proc/[0-9]*; do
-  pid=\${entry#/proc/}
-  [ "$pid" = 1 ] && continue
+  [ "$entry" = /proc/1 ] && continue
   state= name=
   while read -r key value; do
     case $key in Name:) name=$value ;; State:) state=\${value%% *}; break ;; esac
@@ -58,32 +64,99 @@ for entry in /proc/[0-9]*; do
   case $state in ""|Z|X) ;; *) echo "left $name" >&3 ;; esac
 done
 echo "status $status" >&3
-exit 0
+exit "$status"
 `;
 
-/** In front of a program's own words: what puts it into the namespaces. */
-export function namespaceArguments(plan: AcceptedPlan): readonly string[] {
-  const user = plan.kind === "root" ? [] : ["--user", "--map-auto", "--map-root-user"];
-  return ["unshare", ...user, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+/** --kill-child: the first process dies with unshare, which dies with us. */
+const NAMESPACES = [
+  "unshare",
+  "--mount",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--mount-proc",
+  "--",
+  "/bin/sh",
+  "-c",
+  FIRST_PROCESS,
+  "sandbox",
+];
+
+function namespaceCommand(plan: AcceptedPlan, command: readonly string[]): readonly string[] {
+  const user = plan.kind === "root" ? [] : ["unshare", "--user", "--", "/bin/sh", "-c", WAIT_FOR_IDS, "sandbox"];
+  return [...user, ...NAMESPACES, ...command];
+}
+
+function variablesIn({ env }: SandboxRun, more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const path = [env["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"].filter((part) => part !== undefined).join(":");
+  return { PATH: path, HOME: "/", LC_ALL: "C.UTF-8", TZ: "UTC", ...more };
+}
+
+/** Gives its ids to a process that waits for them in a user namespace of its own. */
+async function giveIds(plan: AcceptedPlan, pid: number, { env, job }: SandboxRun): Promise<void> {
+  switch (plan.kind) {
+    case "root":
+      return;
+    case "root-namespace":
+      for (const map of ["uid_map", "gid_map"]) await writeFile(`/proc/${pid}/${map}`, "0 0 4294967295\n");
+      return;
+    case "user-namespace": {
+      const words = (own: number, { first, count }: { first: number; count: number }) =>
+        [pid, 0, own, 1, 1, first, count].map((number) => `${number}`);
+      const tool = { env, signal: job.signal };
+      await Promise.all([runTool("newuidmap", words(plan.uid, plan.uids), tool), runTool("newgidmap", words(plan.gid, plan.gids), tool)]);
+    }
+  }
+}
+
+/** What the processes of the namespaces tell us of themselves. */
+class Report {
+  /** False where the stream ended first. */
+  readonly ready: Promise<boolean>;
+  #tell: (isReady: boolean) => void = () => {};
+  #text = "";
+
+  constructor() {
+    this.ready = new Promise((resolve) => {
+      this.#tell = resolve;
+    });
+  }
+
+  get status(): number | undefined {
+    const digits = /^status (\d+)$/m.exec(this.#text)?.[1];
+    return digits === undefined ? undefined : Number(digits);
+  }
+
+  get leftBehind(): readonly string[] {
+    return [...this.#text.matchAll(/^left (.*)$/gm)].map((match) => match[1]!);
+  }
+
+  async hear(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    try {
+      for await (const chunk of stream) {
+        this.#text += Buffer.from(chunk).toString("utf8");
+        if (this.#text.startsWith("ready\n")) this.#tell(true);
+      }
+    } finally {
+      this.#tell(false);
+    }
+  }
 }
 
 /** Throws where the program cannot be started, or the job is aborted: all is then ended first. Its status is the caller's to judge. */
 export async function runInNamespace(
   plan: AcceptedPlan,
   command: readonly string[],
-  { env, job, log }: SandboxRun,
-  { input, data, take, hear, variables }: NamespaceOptions = {},
+  run: SandboxRun,
+  { input, data, take, variables, isLogged = false }: NamespaceOptions = {},
 ): Promise<NamespaceAnswer> {
+  const { env, job, log } = run;
   job.signal.throwIfAborted();
-  const [unshare, ...flags] = namespaceArguments(plan) as [string, ...string[]];
-  const path = await findTool(unshare, env);
-  const searched = [env["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    .filter((part) => part !== undefined)
-    .join(":");
-  const started = startGuarded(path, [...flags, "--", "/bin/sh", "-c", FIRST_PROCESS, "sandbox", ...command], {
+  const [first, ...words] = namespaceCommand(plan, command) as [string, ...string[]];
+  const started = startGuarded(await findTool(first, env), words, {
     cwd: "/",
-    env: { PATH: searched, HOME: "/", LC_ALL: "C.UTF-8", TZ: "UTC", ...variables },
-    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe", "pipe", data === undefined ? "ignore" : "pipe"],
+    env: variablesIn(run, variables),
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe", "pipe", data === undefined ? "ignore" : "pipe", "pipe"],
   });
   const { child } = started;
   // Nothing in there needs time to end in order: its tree is thrown away.
@@ -91,73 +164,131 @@ export async function runInNamespace(
   job.signal.addEventListener("abort", end);
   if (job.signal.aborted) end();
 
-  const collected: Uint8Array[] = [];
-  let collectedBytes = 0;
-  let tail = Buffer.alloc(0);
+  const heard = new Heard(isLogged ? log : undefined);
+  const report = new Report();
   let failure: unknown;
-  const heard = (chunk: Uint8Array): void => {
-    log?.append(chunk);
-    hear?.(chunk);
-    tail = Buffer.concat([tail, chunk]).subarray(-TAIL_BYTES);
-  };
   const guarded = async (work: Promise<void>): Promise<void> => {
     try {
       await work;
     } catch (error) {
-      // A pipe that the other side closed is told by how the program ended.
-      if ((error as NodeJS.ErrnoException).code === "EPIPE" || (error as NodeJS.ErrnoException).code === "ERR_STREAM_PREMATURE_CLOSE")
-        return;
+      if (isClosedPipe(error)) return; // How the program ended tells more.
       failure ??= error;
       end();
     }
   };
-  const collect = async (stream: Readable): Promise<void> => {
-    for await (const chunk of stream) {
-      heard(chunk as Uint8Array);
-      collectedBytes += (chunk as Uint8Array).length;
-      if (collectedBytes <= STDOUT_BYTES_MAX) collected.push(chunk as Uint8Array);
+  const pipes = child.stdio as readonly unknown[];
+  const feed = (bytes: AsyncIterable<Uint8Array> | readonly Uint8Array[], into: Writable): Promise<void> => pipeline(bytes, into);
+  const identify = async (): Promise<void> => {
+    const go = pipes[5] as Writable;
+    try {
+      if (plan.kind !== "root" && (await report.ready)) await giveIds(plan, child.pid!, run);
+    } finally {
+      go.on("error", () => {}); // Gone before it was told.
+      go.end("go\n");
     }
   };
-  const listen = async (stream: Readable): Promise<void> => {
-    for await (const chunk of stream) heard(chunk as Uint8Array);
-  };
-  let report = "";
-  const hearReport = async (stream: Readable): Promise<void> => {
-    for await (const chunk of stream) report += Buffer.from(chunk as Uint8Array).toString("utf8");
-  };
-  const feed = async (bytes: AsyncIterable<Uint8Array> | readonly Uint8Array[], into: NodeJS.WritableStream): Promise<void> => {
-    await pipeline(bytes, into);
-  };
-  const pipes = child.stdio as readonly unknown[];
+  const stdout = child.stdout as Readable;
   const work = [
-    guarded((take ?? collect)(child.stdout as Readable)),
-    guarded(listen(child.stderr as Readable)),
-    guarded(hearReport(pipes[3] as Readable)),
+    guarded(take === undefined ? heard.collect(stdout) : taken(take, stdout)),
+    guarded(heard.listen(child.stderr as Readable)),
+    guarded(report.hear(pipes[3] as Readable)),
+    guarded(identify()),
     ...(input === undefined ? [] : [guarded(feed(input, child.stdin!))]),
-    ...(data === undefined ? [] : [guarded(feed([data], pipes[4] as NodeJS.WritableStream))]),
+    ...(data === undefined ? [] : [guarded(feed([data], pipes[4] as Writable))]),
   ];
   const { error } = await started.ended;
   job.signal.removeEventListener("abort", end);
   await Promise.all(work);
   job.signal.throwIfAborted();
   if (failure !== undefined) throw failure;
-  const said = tail.toString("utf8").trimEnd();
-  const status = /^status (\d+)$/m.exec(report)?.[1];
-  if (error !== undefined || status === undefined) {
-    throw new HiperisoError({
-      what: "run a program in a sandbox",
-      where: shellCommand(command),
-      found: error?.message ?? (said === "" ? "its namespaces ended before it did" : said),
-      ...(plan.kind === "root" ? {} : { hint: "Check that user namespaces work: unshare --user --map-auto --map-root-user true" }),
-    });
+  if (error !== undefined || report.status === undefined) {
+    const found = error?.message ?? (heard.tail === "" ? "its namespaces ended before it did" : heard.tail);
+    throw new HiperisoError({ what: "run a program in a sandbox", where: shellCommand(command), found });
   }
-  if (collectedBytes > STDOUT_BYTES_MAX) {
-    throw new HiperisoError({
-      what: "run a program in a sandbox",
-      where: shellCommand(command),
-      found: `more than ${STDOUT_BYTES_MAX} bytes of output`,
-    });
+  if (heard.stdoutBytes > STDOUT_BYTES_MAX) {
+    const sizes = { expected: `at most ${STDOUT_BYTES_MAX} bytes of output`, found: `${heard.stdoutBytes}` };
+    throw new HiperisoError({ what: "run a program in a sandbox", where: shellCommand(command), ...sizes });
   }
-  const leftBehind = [...report.matchAll(/^left (.*)$/gm)].map((match) => match[1]!);
-  return { status: Number(status), stdout: Buffer.concat(collected), tail: said, leftBehind };
+  return { status: report.status, stdout: heard.stdout, stderr: heard.stderr, tail: heard.tail, leftBehind: report.leftBehind };
+}
+
+/** What is not read to its end would hold the program for ever. */
+async function taken(take: (stdout: AsyncIterable<Uint8Array>) => Promise<void>, stdout: Readable): Promise<void> {
+  try {
+    await take(stdout);
+  } finally {
+    stdout.resume();
+  }
+}
+
+function isClosedPipe(error: unknown): boolean {
+  return ["EPIPE", "ECONNRESET", "ERR_STREAM_PREMATURE_CLOSE"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
+class Heard {
+  readonly #log: SandboxRun["log"];
+  readonly #stdout: Uint8Array[] = [];
+  #tail = Buffer.alloc(0);
+  #stderr = Buffer.alloc(0);
+  stdoutBytes = 0;
+
+  constructor(log: SandboxRun["log"]) {
+    this.#log = log;
+  }
+
+  get stdout(): Uint8Array {
+    return Buffer.concat(this.#stdout);
+  }
+
+  get stderr(): string {
+    return this.#stderr.toString("utf8").trimEnd();
+  }
+
+  get tail(): string {
+    return this.#tail.toString("utf8").trimEnd();
+  }
+
+  async collect(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    for await (const chunk of stream) {
+      this.#hear(chunk);
+      this.stdoutBytes += chunk.length;
+      if (this.stdoutBytes <= STDOUT_BYTES_MAX) this.#stdout.push(chunk);
+    }
+  }
+
+  async listen(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    for await (const chunk of stream) {
+      this.#hear(chunk);
+      this.#stderr = Buffer.concat([this.#stderr, chunk]).subarray(-TAIL_BYTES);
+    }
+  }
+
+  #hear(chunk: Uint8Array): void {
+    this.#log?.append(chunk);
+    this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-TAIL_BYTES);
+  }
+}
+
+/** Runs a program with the caller's terminal as its own. Its status, or 125 where the namespaces could not be made (unshare has said why). */
+export async function enterNamespace(plan: AcceptedPlan, command: readonly string[], run: SandboxRun): Promise<number> {
+  const [first, ...words] = namespaceCommand(plan, command) as [string, ...string[]];
+  // Neither a session nor a process group of its own: keys such as Ctrl-C and Ctrl-Z are the program's.
+  const child: ChildProcess = spawn(await findTool(first, run.env), words, {
+    cwd: "/",
+    env: variablesIn(run, run.env["TERM"] === undefined ? {} : { TERM: run.env["TERM"] }),
+    stdio: ["inherit", "inherit", "inherit", "pipe", "ignore", "pipe"],
+  });
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once("error", (error) => reject(new HiperisoError({ what: "enter a sandbox", found: reasonOf(error), cause: error })));
+    child.once("exit", (code) => resolve(code ?? 125));
+  });
+  const report = new Report();
+  const heard = report.hear(child.stdio[3] as Readable);
+  const go = (child.stdio as readonly unknown[])[5] as Writable;
+  go.on("error", () => {});
+  if (plan.kind !== "root" && (await report.ready)) await giveIds(plan, child.pid!, run);
+  go.end("go\n");
+  const code = await ended;
+  await heard;
+  return report.status ?? code;
 }

@@ -3,6 +3,7 @@ import { HiperisoError } from "../../contract/error.ts";
 
 export interface SandboxFacts {
   readonly uid: number;
+  readonly gid: number;
   readonly user: string;
   /** Content of /etc/subuid and /etc/subgid; empty where there is none. */
   readonly subuid: string;
@@ -24,8 +25,12 @@ export interface IdRange {
 }
 
 export type SandboxPlan =
+  /** Root without user namespaces: other namespaces only. */
   | { readonly kind: "root" }
-  | { readonly kind: "user-namespace"; readonly uids: IdRange; readonly gids: IdRange }
+  /** Root in a user namespace in which every id is what it is outside: no rights over the kernel, all rights over files. */
+  | { readonly kind: "root-namespace" }
+  /** A user as id 0 of a user namespace; ids from 1 on are those of the ranges. */
+  | { readonly kind: "user-namespace"; readonly uid: number; readonly gid: number; readonly uids: IdRange; readonly gids: IdRange }
   | { readonly kind: "refused"; readonly because: string; readonly hint: string };
 
 export const SANDBOX_TOOLS = ["unshare", "bwrap", "tar", "find", "newuidmap", "newgidmap"] as const;
@@ -33,7 +38,7 @@ export const SANDBOX_TOOLS = ["unshare", "bwrap", "tar", "find", "newuidmap", "n
 /** Ids that a distribution uses: 0 to 65535, of which 0 is the user itself. */
 export const IDS_NEEDED = 65_535;
 
-/** Root needs no user namespace. Everybody else needs one, and a range of ids for it, or files could have one owner only. */
+/** Root needs no user namespace, but gives away rights over the kernel by one. Everybody else needs one, and a range of ids for it, or files could have one owner only. */
 export function planSandbox(facts: SandboxFacts): SandboxPlan {
   const packages: Readonly<Record<string, string>> = {
     bwrap: "bubblewrap",
@@ -48,14 +53,16 @@ export function planSandbox(facts: SandboxFacts): SandboxPlan {
     const names = [...new Set(missing.map((tool) => packages[tool] ?? tool))].join(", ");
     return { kind: "refused", because: `${missing.join(", ")} is not installed`, hint: `Install the package ${names}.` };
   }
-  if (facts.uid === 0) return { kind: "root" };
+  if (facts.uid === 0) return { kind: (facts.userNamespacesMax ?? 0) > 0 ? "root-namespace" : "root" };
   const refusal = kernelRefusal(facts);
   if (refusal !== undefined) return { kind: "refused", ...refusal };
 
   const uids = rangeOf(facts.subuid, facts);
   const gids = rangeOf(facts.subgid, facts);
   const lacking = [...(uids === undefined ? ["/etc/subuid"] : []), ...(gids === undefined ? ["/etc/subgid"] : [])];
-  if (uids !== undefined && gids !== undefined) return { kind: "user-namespace", uids, gids };
+  if (uids !== undefined && gids !== undefined) {
+    return { kind: "user-namespace", uid: facts.uid, gid: facts.gid, uids, gids };
+  }
   const start = freeStart(`${facts.subuid}\n${facts.subgid}`);
   return {
     kind: "refused",

@@ -6,7 +6,7 @@ import { HiperisoError } from "../../contract/error.ts";
 import { printable } from "../../formats/escape-terminal.ts";
 
 /** Symbolic links of a tree: path → target. */
-export type TreeLinks = ReadonlyMap<string, string>;
+export type TreeLinks = Pick<ReadonlyMap<string, string>, "get">;
 
 /** As Linux has it (MAXSYMLINKS). */
 const LINKS_FOLLOWED_MAX = 40;
