@@ -14,8 +14,8 @@ import { latin1 } from "./bytes.ts";
 import type { Extent, TarCommon, TarEntry, TarMember } from "./tar-entry.ts";
 
 const BLOCK_BYTES = 512;
-/** Of names in headers of their own; Linux takes paths of 4,095 bytes. */
-const LONG_NAME_BYTES_MAX = 64 * 1024;
+/** PATH_MAX of Linux, without its NUL. */
+const NAME_BYTES_MAX = 4095;
 /** Of one extended header: the attributes of one file may take 64 KiB each. */
 const RECORDS_BYTES_MAX = 16 * 1024 * 1024;
 const EXTENTS_MAX = 1_000_000;
@@ -184,8 +184,9 @@ function headerSums(block: Uint8Array): { readonly unsigned: number; readonly si
 const isZero = (block: Uint8Array): boolean => block.every((byte) => byte === 0);
 
 async function readLongName(header: Header, input: Input, offset: number): Promise<string> {
-  if (header.sizeBytes > LONG_NAME_BYTES_MAX)
-    throw input.bad(offset, `a name of at most ${LONG_NAME_BYTES_MAX} bytes`, `${header.sizeBytes}`);
+  // One NUL, and what writers fill up with.
+  if (header.sizeBytes > NAME_BYTES_MAX + BLOCK_BYTES)
+    throw input.bad(offset, `a name of at most ${NAME_BYTES_MAX} bytes`, `${header.sizeBytes}`);
   return latin1(await input.padded(header.sizeBytes)).replace(/\0.*$/s, "");
 }
 
@@ -254,6 +255,11 @@ async function readEntry(header: Header, block: Uint8Array, { pending, global, i
 
   const rawName = text("GNU.sparse.name") ?? text("path") ?? pending.path ?? header.name;
   const path = pathInside(rawName);
+  const checked = <Name extends string>(name: Name): Name => {
+    if (name.length <= NAME_BYTES_MAX) return name;
+    throw input.bad(offset, `a name of at most ${NAME_BYTES_MAX} bytes`, `${name.length}`);
+  };
+  checked(rawName);
   if (path === undefined) throw input.bad(offset, "a name inside the archive", JSON.stringify(rawName));
   // Before POSIX a folder was a file whose name ends with a slash.
   const kind = header.type === "0" && rawName.endsWith("/") ? "directory" : KINDS[header.type];
@@ -271,7 +277,7 @@ async function readEntry(header: Header, block: Uint8Array, { pending, global, i
     ...(groupName === "" ? {} : { groupName: groupName as ByteText }),
     mtimeS: number("mtime", /^-?[0-9]{1,16}(?:\.[0-9]*)?$/, header.mtimeS),
     xattrs: xattrsOf(records, input, offset),
-    records: new Map([...records].filter(([key]) => CARRIED_ON.test(key)).map(([key, value]) => [key as ByteText, value])),
+    records: carriedOn(records),
   };
   const storedInArchive = natural("size", header.sizeBytes);
   switch (kind) {
@@ -280,13 +286,13 @@ async function readEntry(header: Header, block: Uint8Array, { pending, global, i
       return { entry: { ...common, kind, ...file } satisfies TarEntry as TarEntry, stored };
     }
     case "hard-link": {
-      const raw = text("linkpath") ?? pending.target ?? header.target;
+      const raw = checked(text("linkpath") ?? pending.target ?? header.target);
       const target = pathInside(raw);
       if (target === undefined || target === "") throw input.bad(offset + 157, "the name of a file in the archive", JSON.stringify(raw));
       return { entry: { ...common, kind, target } satisfies TarEntry as TarEntry, stored: 0 };
     }
     case "symlink": {
-      const target = (text("linkpath") ?? pending.target ?? header.target) as ByteText;
+      const target = checked(text("linkpath") ?? pending.target ?? header.target) as ByteText;
       if (target === "" || target.includes("\0")) throw input.bad(offset + 157, "a target", JSON.stringify(target));
       return { entry: { ...common, kind, target } satisfies TarEntry as TarEntry, stored: 0 };
     }
@@ -396,10 +402,19 @@ function extentsOf(numbers: readonly number[], sizeBytes: number, stored: number
   return sum === stored ? extents : undefined;
 }
 
+/** Most entries have none: then all share this one. */
+const NONE: ReadonlyMap<ByteText, Uint8Array> = new Map();
+
+function carriedOn(records: Records): ReadonlyMap<ByteText, Uint8Array> {
+  const kept = [...records].filter(([key]) => CARRIED_ON.test(key));
+  return kept.length === 0 ? NONE : new Map(kept.map(([key, value]) => [key as ByteText, value]));
+}
+
 const SCHILY = "SCHILY.xattr.";
 const LIBARCHIVE = "LIBARCHIVE.xattr.";
 
 function xattrsOf(records: Records, input: Input, offset: number): ReadonlyMap<ByteText, Uint8Array> {
+  if (records.size === 0) return NONE;
   const xattrs = new Map<ByteText, Uint8Array>();
   const put = (name: string, value: Uint8Array): void => {
     if (name === "" || name.includes("\0")) throw input.bad(offset, "the name of an attribute", JSON.stringify(name));
