@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import type { TreeEntry } from "../formats/file-tree.ts";
+import { takeFiles } from "./source-file.ts";
 import { readSourceTree } from "./source-files.ts";
 
 export const BusyboxSchema = z.record(z.string(), z.array(z.string().min(1))).describe("Folder: names in it that are busybox.");
@@ -33,6 +34,8 @@ export function deviceEntries(devices: z.infer<typeof DevicesSchema>): readonly 
 }
 
 /** `lib/modules/…` of a kernel stage. */
-export async function kernelModuleEntries(kernelStage: string): Promise<readonly TreeEntry[]> {
-  return await readSourceTree(join(kernelStage, "lib"), "lib");
+export async function kernelModuleEntries(kernelStage: string, scratch: string): Promise<readonly TreeEntry[]> {
+  const folder = join(scratch, "modules");
+  await takeFiles(join(kernelStage, "modules.tar"), () => true, folder);
+  return await readSourceTree(folder);
 }

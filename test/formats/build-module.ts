@@ -14,6 +14,7 @@ export function buildModule(modinfo: string): Uint8Array {
   file.set(names, 64 + info.length);
   const section = (index: number, name: number, start: number, length: number): void => {
     view.setUint32(headers + index * 64, name, true);
+    view.setUint32(headers + index * 64 + 4, 1, true); // SHT_PROGBITS
     view.setBigUint64(headers + index * 64 + 24, BigInt(start), true);
     view.setBigUint64(headers + index * 64 + 32, BigInt(length), true);
   };

@@ -10,10 +10,13 @@ import { quietJob } from "../../src/contract/job.ts";
 import { decodeCpio } from "../../src/formats/cpio.ts";
 import { lookForTool } from "../../src/host/tools.ts";
 import { openImageFacts } from "../../src/image/probe.ts";
+import { writeLiveJson } from "../../src/live/live-json.ts";
 import { type BuildOptions, buildPlan } from "../../src/live/runner.ts";
+import { writeTarOf } from "../../src/live/source-file.ts";
 import { stageKind } from "../../src/live/stage.ts";
 import { STAGE_KINDS } from "../../src/live/stages/kinds.ts";
 import { sha256 } from "../../src/live/tool.ts";
+import { buildModule } from "../formats/build-module.ts";
 
 const parts = stageKind({
   kind: "parts",
@@ -22,8 +25,9 @@ const parts = stageKind({
   inputs: {},
   ingredients: async () => ({}),
   run: async (_options, { output }) => {
-    await mkdir(join(output, "lib/modules/6.1/kernel"), { recursive: true });
-    await writeFile(join(output, "lib/modules/6.1/kernel/sr_mod.ko"), "a module");
+    const module = buildModule("name=sr_mod\0depends=\0");
+    await writeTarOf([{ path: "lib/modules/6.1/kernel/sr_mod.ko", mode: 0o644, from: module }], join(output, "modules.tar"), { epochS: 0 });
+    await writeLiveJson(output, { initramfs: "none", release: "6.1", network: false });
     await writeFile(join(output, "vmlinuz"), "a kernel");
     await writeFile(join(output, "busybox"), "a program");
   },
@@ -144,9 +148,10 @@ describe.skipIf(!hasTools)("a medium", () => {
   });
 
   test("carries an initramfs that starts with init", async () => {
-    const packed = await readFile(join(outputOf(await build(), "initramfs"), "initramfs.cpio.gz"));
+    const packed = await readFile(join(outputOf(await build(), "initramfs"), "initrd.img"));
     const { entries } = decodeCpio(gunzipSync(packed), "initramfs");
-    expect(entries.find(({ path }) => path === "init")).toMatchObject({ kind: "file", mode: 0o755 });
+    expect(entries.find(({ path }) => path === "init")).toMatchObject({ kind: "file", mode: 0o755, content: Buffer.from("#!/bin/sh\n") });
+    expect(entries.some(({ path }) => path === "lib/modules/6.1/kernel/sr_mod.ko")).toBe(true);
     expect(entries.find(({ path }) => path === "bin/sh")).toEqual({ kind: "symlink", path: "bin/sh", target: "/bin/busybox" });
   });
 

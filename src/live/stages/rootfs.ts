@@ -31,13 +31,13 @@ export const rootfsStage = stageKind({
     return { files: treeDigest(await readSourceTree(sourcePath(planFolder, files))) };
   },
 
-  async run({ files, folders, busybox, devices }, { planFolder, inputs, output, epochS }) {
+  async run({ files, folders, busybox, devices }, { planFolder, inputs, output, scratch, epochS }) {
     const kernel = inputs["kernel"];
     const entries = [
       ...Object.entries(folders).map(([path, mode]) => ({ kind: "directory" as const, path, mode: Number.parseInt(mode, 8) })),
       ...busyboxEntries(await readFile(join(inputs["busybox"]!, "busybox")), busybox),
       ...deviceEntries(devices),
-      ...(kernel === undefined ? [] : await kernelModuleEntries(kernel)),
+      ...(kernel === undefined ? [] : await kernelModuleEntries(kernel, scratch)),
       ...(await readSourceTree(sourcePath(planFolder, files))),
     ];
     await pipeline(Readable.from(encodeTar(entries, { mtimeS: epochS })), createWriteStream(join(output, "root.tar")));
