@@ -1,4 +1,4 @@
-/** Checking and repairing a FAT volume. What is looked for, and what mends it, is in `inspect.ts`. */
+/** Checking and repairing a FAT volume. What is looked for, and what mends it, is in `inspect.ts` and its parts. */
 import { HiperisoError } from "../../contract/error.ts";
 import type { Job } from "../../contract/job.ts";
 import {
@@ -15,8 +15,11 @@ import type { BlockStore } from "../block-store.ts";
 import { ClusterSet } from "../cluster-set.ts";
 import type { VolumeCheck } from "../volume.ts";
 import { type Directory, openDirectory, openRoot } from "./directory.ts";
-import { FINDINGS_MAX, type Finding, type Inspection, inspectFat, lostClusters, type Mending, type Stage } from "./inspect.ts";
+import type { Finding, Stage } from "./findings.ts";
+import { FINDINGS_MAX, type Inspection, inspectFat } from "./inspect.ts";
+import { lostClusters } from "./inspect-tables.ts";
 import { END_OF_CHAIN, type FatMedium, followChain } from "./medium.ts";
+import type { Mending } from "./mend.ts";
 import { addSet, nameKey } from "./slots.ts";
 import { FILE_BYTES_MAX } from "./volume.ts";
 
