@@ -1,27 +1,24 @@
 import { dirname, resolve } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
-import { EXIT, HiperisoError, reasonOf } from "../contract/error.ts";
-import type { Job } from "../contract/job.ts";
-import type { SuiteResult, SuiteRun } from "../contract/suite.ts";
+import { EXIT, HiperisoError } from "../contract/error.ts";
+import type { SuiteResult } from "../contract/suite.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
 import { systemClock } from "../host/clock.ts";
 import { hostFacts } from "../host/host-facts.ts";
 import { expandTilde } from "../host/xdg.ts";
-import type { SessionEvent } from "../session/recording.ts";
-import type { BootJob } from "../suite/job.ts";
-import { judge } from "../suite/judge.ts";
 import { junitXml } from "../suite/junit.ts";
 import { chosenJobs, readSuite } from "../suite/matrix.ts";
-import { resultsTable, STATUS_WORDS, suiteResult } from "../suite/results.ts";
+import { resultsTable, suiteResult } from "../suite/results.ts";
 import { resultsHtml } from "../suite/results-html.ts";
-import { runJobs, type SuiteEvent } from "../suite/run-jobs.ts";
+import { runJobs } from "../suite/run-jobs.ts";
 import { planCapacity } from "../suite/schedule.ts";
-import { command as bootCommand } from "./boot.ts";
+import { bootHere } from "./boot-here.ts";
 import { variablesOf } from "./boot-script.ts";
 import type { Cli } from "./cli.ts";
 import { standardLogDirectory } from "./log-directory.ts";
 import { examplesText } from "./program.ts";
+import { suiteFace } from "./suite-face.ts";
 
 const EXAMPLES = [
   ["hiperiso test images.yaml", "every boot of the matrix, side by side as far as they fit"],
@@ -70,7 +67,7 @@ export function command(cli: Cli): CommandUnknownOpts {
         retries: options.retry,
         signal,
         onEvent,
-        runJob: (job) => runHere(cli, job, logDir),
+        runJob: (job) => bootHere(cli, job, logDir),
       });
       const result = suiteResult({ ...facts, durationMs: systemClock.monotonicMs() - startedMs }, results);
       await writeResults(result, options);
@@ -89,65 +86,6 @@ async function writeResults(
 ): Promise<void> {
   if (junit !== undefined) await writeFileAtomic(resolve(junit), junitXml(result));
   if (html !== undefined) await writeFileAtomic(resolve(html), resultsHtml(result, dirname(resolve(html))));
-}
-
-/** One job in this process: `hiperiso boot` with the job's words, its events taken instead of printed. */
-async function runHere(cli: Cli, job: BootJob, logDir: string): Promise<SuiteRun> {
-  const beganMs = systemClock.monotonicMs();
-  const seen: { -readonly [Type in SessionEvent["type"]]?: Extract<SessionEvent, { type: Type }> } = {};
-  const boot = bootCommand(silent(cli), {
-    ...(job.script === null ? {} : { script: job.script }),
-    face: (event) => Object.assign(seen, { [event.type]: event }),
-  })
-    .exitOverride()
-    .configureOutput({ writeOut: () => {}, writeErr: () => {} });
-  let failure: unknown;
-  try {
-    await boot.parseAsync([...(job.image === null ? [] : [job.image]), ...job.words, `--log-dir=${logDir}`], { from: "user" });
-  } catch (error) {
-    failure = error;
-  }
-  const durationMs = systemClock.monotonicMs() - beganMs;
-  const { session: made, ending, verdict } = seen;
-  if (failure === undefined && verdict !== undefined && made !== undefined) {
-    if (cli.job.signal.aborted) return errorRun("interrupted", made.directory, durationMs);
-    return judge(job.expect, { ...verdict, directory: made.directory, detail: ending?.ending.detail ?? "", durationMs });
-  }
-  return errorRun(reasonOf(failure ?? "it ended without a verdict"), made?.directory ?? null, durationMs);
-}
-
-const errorRun = (why: string, session: string | null, durationMs: number): SuiteRun => ({
-  status: "error",
-  why,
-  session,
-  result: null,
-  stage: null,
-  domain: null,
-  duration_ms: Math.round(durationMs),
-});
-
-/** What a boot among many says is kept in its session; only its warnings reach the person. */
-function silent(cli: Cli): Cli {
-  const { warn } = cli.job.progress;
-  const job: Job = { signal: cli.job.signal, progress: { begin: () => ({ advance: () => {}, end: () => {} }), say: () => {}, warn } };
-  return { ...cli, out: () => {}, err: () => {}, status: () => {}, json: () => {}, exit: () => {}, job };
-}
-
-function suiteFace({ job: { progress } }: Cli, total: number): (event: SuiteEvent) => void {
-  let over = 0;
-  return (event) => {
-    const { id } = event.job;
-    if (event.type === "start") {
-      progress.say(`begun    ${id}${event.attempt === 1 ? "" : `, run ${event.attempt}`}`);
-      return;
-    }
-    const { run, again } = event;
-    if (!again) over += 1;
-    const why = run.why === "" ? "" : `: ${run.why.split("\n")[0]}`;
-    progress.say(
-      `${STATUS_WORDS[run.status].padEnd(7)}  ${id}, ${(run.duration_ms / 1000).toFixed(1)} s${why}${again ? "; once more" : ` (${over} of ${total})`}`,
-    );
-  };
 }
 
 function wholeNumber(flag: string, min: number, max: number): (text: string) => number {

@@ -1,8 +1,11 @@
+import type { Boots } from "../boots.ts";
 import type { StageKind } from "../stage.ts";
+import { bootTestStage } from "./boot-test.ts";
 import { grubStage } from "./grub.ts";
 import { initramfsStage } from "./initramfs.ts";
 import { isoStage } from "./iso.ts";
 import { kernelStage } from "./kernel.ts";
+import { netbootStage } from "./netboot.ts";
 import { packageStage } from "./package.ts";
 import { rootfsStage } from "./rootfs.ts";
 import { squashfsStage } from "./squashfs.ts";
@@ -17,4 +20,12 @@ export const STAGE_KINDS: readonly StageKind[] = [
   initramfsStage,
   grubStage,
   isoStage,
+  netbootStage,
+  bootTestStage(undefined),
+];
+
+/** The same, with somebody who boots. */
+export const stageKindsWith = (boots: Boots): readonly StageKind[] => [
+  ...STAGE_KINDS.filter(({ kind }) => kind !== "boot-test"),
+  bootTestStage(boots),
 ];
