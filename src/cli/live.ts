@@ -6,7 +6,9 @@ import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { buildDemo, DEMO_VARIANTS, type DemoVariant, defaultStore } from "../live/demo.ts";
 import { type Built, buildPlan } from "../live/runner.ts";
+import { stageKindsWith } from "../live/stages/kinds.ts";
 import type { Cli } from "./cli.ts";
+import { liveBoots } from "./live-boots.ts";
 import { examplesText } from "./program.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
@@ -21,6 +23,7 @@ function build(cli: Cli) {
     .option("--variant <name>", "one of the plan's variants")
     .option("--set <stage.option=value>", "replace an option of a stage, its value as YAML; may be repeated", collected, [])
     .option("--store <folder>", "where outputs of stages are kept", defaultStore(cli.env))
+    .option("--log-dir <folder>", "where boot-test stages record their sessions")
     .option("--explain", "say of each stage why it ran or did not")
     .option("--json", "as JSON")
     .addHelpText("after", () =>
@@ -30,8 +33,13 @@ function build(cli: Cli) {
         ["hiperiso live build live/demo.yaml --set 'iso.extra_arguments=[quiet]'", "with another kernel command line"],
       ]),
     )
-    .action(async (plan, { to, variant, set, store, explain, json }) => {
-      const built = await buildPlan(resolve(plan), { store: resolve(store), env: cli.env, variant, set: stageOptions(set) }, cli.job);
+    .action(async (plan, { to, variant, set, store, logDir, explain, json }) => {
+      const kinds = stageKindsWith(liveBoots(cli, { logDir }));
+      const built = await buildPlan(
+        resolve(plan),
+        { store: resolve(store), env: cli.env, variant, set: stageOptions(set), kinds },
+        cli.job,
+      );
       const path = to === undefined ? built.output : await copiedTo(resolve(to), built.output);
       if (explain === true) cli.err(explanation(built));
       if (json === true) cli.json({ image: path, stages: built.stages });
