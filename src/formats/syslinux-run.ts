@@ -2,51 +2,36 @@
  * What a SYSLINUX menu comes to: follows its includes, submenus and the configurations that its labels lead to, and gives for each label what it
  * would boot. Files, labels and depth are counted: a menu that includes itself ends.
  */
+import { type BootMenu, type LinuxBoot, type MenuEntry, type MenuLimits, MenuTally, type OtherBoot } from "./boot-menu.ts";
+import { normalPath, parentOf } from "./menu-paths.ts";
 import { decodeSyslinuxConfig, type SyslinuxCommand, type SyslinuxLabel } from "./syslinux-config.ts";
 
-export type SyslinuxBoot =
-  /** Paths are absolute; `arguments` as they stand, without `initrd=`. */
-  | { readonly kind: "linux"; readonly kernel: string; readonly initrds: readonly string[]; readonly arguments: string }
-  | { readonly kind: "other"; readonly does: string };
+/** Files by their absolute paths. */
+interface SyslinuxLinux extends LinuxBoot<string> {
+  /** As they stand, without `initrd=`. */
+  readonly arguments: string;
+}
 
-export interface SyslinuxEntry {
+type SyslinuxBoot = SyslinuxLinux | OtherBoot;
+
+export interface SyslinuxEntry extends MenuEntry<string, SyslinuxBoot> {
   readonly name: string;
-  readonly title: string;
-  readonly submenus: readonly string[];
-  /** The file that it stands in. */
-  readonly source: string;
-  readonly boot: SyslinuxBoot;
-}
-
-export interface SyslinuxMenu {
-  readonly entries: readonly SyslinuxEntry[];
-  readonly standard: SyslinuxEntry | undefined;
-  /** It was stopped at a limit. */
-  readonly limited: boolean;
-  readonly notes: readonly string[];
-}
-
-export interface SyslinuxLimits {
-  readonly files: number;
-  readonly entries: number;
-  readonly depth: number;
-  readonly fileBytes: number;
-  /** Of all files together, one that is read twice counted twice. */
-  readonly bytes: number;
 }
 
 /** SYSLINUX itself stops at 16 includes in each other. */
-export const SYSLINUX_LIMITS: SyslinuxLimits = { files: 256, entries: 500, depth: 16, fileBytes: 1 << 20, bytes: 4 << 20 };
+const SYSLINUX_LIMITS: MenuLimits = { files: 256, entries: 500, depth: 16, fileBytes: 1 << 20, bytes: 4 << 20 };
 
 /** Gives a file's bytes; undefined where there is none, or one of more than `maxBytes`. Paths start with `/`. */
 export type ReadFile = (path: string, maxBytes: number) => Promise<Uint8Array | undefined>;
 
 /** The menu that starts with the file at `path`. Never throws for what stands in a menu. */
-export async function runSyslinuxMenu(path: string, read: ReadFile, limits: SyslinuxLimits = SYSLINUX_LIMITS): Promise<SyslinuxMenu> {
+export async function runSyslinuxMenu(
+  path: string,
+  read: ReadFile,
+  limits: MenuLimits = SYSLINUX_LIMITS,
+): Promise<BootMenu<SyslinuxEntry>> {
   return await new Run(read, limits).menuOf(path);
 }
-
-class LimitReached extends Error {}
 
 /** One configuration: what its labels share, and its labels. */
 interface Scope {
@@ -72,37 +57,26 @@ interface OpenMenu {
 
 class Run {
   readonly #read: ReadFile;
-  readonly #limits: SyslinuxLimits;
+  readonly #tally: MenuTally;
   readonly #entries: SyslinuxEntry[] = [];
-  readonly #notes: string[] = [];
   /** Configurations that labels lead to: each is followed once. */
   readonly #followed = new Set<string>();
   /** Labels that were listed: help pages include the whole menu again. */
   readonly #listed = new Map<string, Scope>();
-  #files = 0;
-  #bytes = 0;
-  #labels = 0;
 
-  constructor(read: ReadFile, limits: SyslinuxLimits) {
+  constructor(read: ReadFile, limits: MenuLimits) {
     this.#read = read;
-    this.#limits = limits;
+    this.#tally = new MenuTally(limits);
   }
 
-  async menuOf(path: string): Promise<SyslinuxMenu> {
+  async menuOf(path: string): Promise<BootMenu<SyslinuxEntry>> {
     let standard: SyslinuxEntry | undefined;
-    let limited = false;
     try {
-      standard = await this.#configuration(path, folderOf(path), [], 0);
+      standard = await this.#configuration(path, parentOf(path), [], 0);
     } catch (error) {
-      if (!(error instanceof LimitReached)) throw error;
-      limited = true;
-      this.#note(error.message);
+      this.#tally.noteLimit(error);
     }
-    return { entries: this.#entries, standard, limited, notes: this.#notes };
-  }
-
-  #note(text: string): void {
-    if (this.#notes.length < 50 && !this.#notes.includes(text)) this.#notes.push(text);
+    return this.#tally.menuOf(this.#entries, standard);
   }
 
   /** Gives the entry that starts by itself. */
@@ -121,19 +95,15 @@ class Run {
   }
 
   async #file(path: string, scope: Scope, submenus: readonly string[], open: OpenMenu[], depth: number): Promise<void> {
-    if (depth > this.#limits.depth)
-      throw new LimitReached(`the menu stops at a limit: more than ${this.#limits.depth} files in each other`);
-    this.#files += 1;
-    if (this.#files > this.#limits.files)
-      throw new LimitReached(`the menu stops at a limit: more than ${this.#limits.files} files to read`);
-    const bytes = await this.#read(path, this.#limits.fileBytes);
+    const { limits } = this.#tally;
+    if (depth > limits.depth) this.#tally.stop(`more than ${limits.depth} files in each other`);
+    this.#tally.countFile();
+    const bytes = await this.#read(path, limits.fileBytes);
     if (bytes === undefined) {
-      this.#note(`${path}: no such file`);
+      this.#tally.note(`${path}: no such file`);
       return;
     }
-    this.#bytes += bytes.length;
-    if (this.#bytes > this.#limits.bytes)
-      throw new LimitReached(`the menu stops at a limit: files of more than ${this.#limits.bytes} bytes`);
+    this.#tally.countBytes(bytes.length);
     for (const command of decodeSyslinuxConfig(new TextDecoder().decode(bytes)))
       await this.#command(command, path, scope, submenus, open, depth);
   }
@@ -148,18 +118,17 @@ class Run {
   ): Promise<void> {
     switch (command.kind) {
       case "label":
-        this.#labels += 1;
-        if (this.#labels > this.#limits.entries)
-          throw new LimitReached(`the menu stops at a limit: more than ${this.#limits.entries} labels`);
+        this.#tally.countEntry("labels");
         scope.labels.push({ label: command.label, submenus: [...submenus, ...open.map(({ title }) => title)], source: path });
         return;
       case "include":
         return await this.#file(absolute(command.path, scope.folder), scope, submenus, open, depth + 1);
-      case "begin":
-        if (open.length >= this.#limits.depth)
-          throw new LimitReached(`the menu stops at a limit: more than ${this.#limits.depth} menus in each other`);
+      case "begin": {
+        const { depth: most } = this.#tally.limits;
+        if (open.length >= most) this.#tally.stop(`more than ${most} menus in each other`);
         open.push({ title: command.name });
         return;
+      }
       case "title": {
         const menu = open.at(-1);
         if (menu !== undefined) menu.title = command.title;
@@ -326,16 +295,8 @@ function linuxOf(line: string, initrd: string, folder: string): SyslinuxBoot {
   };
 }
 
-const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
-
 /** Backslashes and `::` are forms of DOS and of PXE. */
 function absolute(path: string, folder: string): string {
   const plain = path.replaceAll("\\", "/").replace(/^::/, "/");
-  const parts: string[] = [];
-  for (const part of `${plain.startsWith("/") ? "" : folder}/${plain}`.split("/")) {
-    if (part === "" || part === ".") continue;
-    if (part === "..") parts.pop();
-    else parts.push(part);
-  }
-  return `/${parts.join("/")}`;
+  return normalPath(`${plain.startsWith("/") ? "" : folder}/${plain}`);
 }

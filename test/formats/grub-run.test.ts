@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { GRUB_LIMITS, matchesName, normalPath } from "../../src/formats/grub-run.ts";
+import { GRUB_LIMITS } from "../../src/formats/grub-limits.ts";
 import { CFG, disk, menuOf, wordsOf } from "./grub-world.ts";
 
 const titles = (menu: Awaited<ReturnType<typeof menuOf>>) => menu.entries.map(({ submenus, title }) => [...submenus, title].join(" > "));
@@ -312,26 +312,6 @@ describe("hostile menus end, and what was found until then stays", () => {
         expect(menu.entries.length).toBeLessThanOrEqual(500);
       }),
       { numRuns: 200 },
-    );
-  });
-});
-
-describe("paths and names", () => {
-  it.each([
-    ["/a//b/./c/../d", "/a/b/d"],
-    ["../../x", "/x"],
-    ["", "/"],
-  ])("%j is %j", (path, expected) => {
-    expect(normalPath(path)).toBe(expected);
-  });
-
-  it("a pattern takes what a regular expression of the same meaning takes", () => {
-    const letters = fc.string({ unit: fc.constantFrom("a", "b", "."), maxLength: 8 });
-    fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom("a", "b", ".", "*", "?"), maxLength: 6 }), letters, (pattern, name) => {
-        const meant = new RegExp(`^${pattern.replace(/\./g, "\\.").replace(/\*/g, ".*").replace(/\?/g, ".")}$`);
-        expect(matchesName(pattern, name)).toBe(meant.test(name));
-      }),
     );
   });
 });

@@ -1,5 +1,7 @@
 /** A computer for GRUB scripts that stands in memory: disks with files by path. */
-import { type GrubDisk, type GrubLimits, type GrubMenu, type GrubWorld, runGrubScript } from "../../src/formats/grub-run.ts";
+import type { GrubLimits } from "../../src/formats/grub-limits.ts";
+import type { GrubDisk, GrubMenu, GrubWorld } from "../../src/formats/grub-menu.ts";
+import { runGrubScript } from "../../src/formats/grub-run.ts";
 
 export interface TestDisk extends GrubDisk {
   readonly files: Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 /** The file systems of an image as boot loaders see them: files by path, links followed, each directory read once. */
-import type { GrubDisk } from "../../formats/grub-run.ts";
+import type { GrubDisk } from "../../formats/grub-menu.ts";
 import type { ReportProblem } from "../../formats/problem.ts";
 import { type BlockSource, cachedSource, windowSource } from "../block-source.ts";
 import { fatTree, readFatVolume } from "../fat-tree.ts";

@@ -3,10 +3,12 @@
  * kernel can be started without the menu. Nothing is mounted and nothing is run.
  */
 
-import { type GrubBoot, type GrubFile, type GrubWorld, matchesName, runGrubScript } from "../../formats/grub-run.ts";
+import type { GrubBoot, GrubFile, GrubWorld } from "../../formats/grub-menu.ts";
+import { runGrubScript } from "../../formats/grub-run.ts";
 import { encodeKernelCommandLine } from "../../formats/kernel-command-line.ts";
 import { decodeLinuxKernel, KERNEL_HEAD_BYTES } from "../../formats/linux-kernel.ts";
 import { decodeLoaderEntry, decodeLoaderSettings, type LoaderEntry } from "../../formats/loader-entry.ts";
+import { matchesName } from "../../formats/menu-paths.ts";
 import { decodePe } from "../../formats/pe.ts";
 import { runSyslinuxMenu } from "../../formats/syslinux-run.ts";
 import type { BlockSource } from "../block-source.ts";
