@@ -27,8 +27,8 @@ export interface NamespaceOptions {
   /** Takes the standard output; collected otherwise, `STDOUT_BYTES_MAX` at most. */
   readonly take?: (stdout: AsyncIterable<Uint8Array>) => Promise<void>;
   readonly variables?: Readonly<Record<string, string>>;
-  /** What the program says goes into the stage's log. */
-  readonly isLogged?: boolean;
+  /** A command of the tree is heard in the stage's log, and has pipes for its outputs. */
+  readonly kind?: "tool" | "command";
 }
 
 export interface NamespaceAnswer {
@@ -49,42 +49,50 @@ const TAIL_BYTES = 64 * 1024;
 const WAIT_FOR_IDS = `echo ready >&3; read -r _ <&5 || exit 125; exec "$@" 5<&-`;
 
 /**
- * The first process of the namespaces. It tells on descriptor 3 how its program ended (the status of unshare cannot tell a signal) and what else runs
- * then; the kernel ends all that when it ends. A zombie is nobody's work left behind: it only waits for a parent that reaps it.
+ * The first process of the namespaces, which end with it. Tells on descriptor 3 how its program ended (the status of unshare cannot tell a signal)
+ * and what else runs then, and ends that. A zombie is nobody's work left behind: it only waits for a parent that reaps it.
  */
-const FIRST_PROCESS = `
+const RUN_AND_TELL = `
 "$@" 3>&- 5<&-
 status=$?
-for entry in /proc/[0-9]*; do
-  [ "$entry" = /proc/1 ] && continue
-  state= name=
-  while read -r key value; do
-    case $key in Name:) name=$value ;; State:) state=\${value%% *}; break ;; esac
-  done 2>/dev/null <"$entry/status"
-  case $state in ""|Z|X) ;; *) echo "left $name" >&3 ;; esac
+left=yes
+while [ -n "$left" ]; do
+  left=
+  for entry in /proc/[0-9]*; do
+    pid=\${entry#/proc/}
+    case " 1 $relays " in *" $pid "*) continue ;; esac
+    state= name=
+    while read -r key value; do
+      case $key in Name:) name=$value ;; State:) state=\${value%% *}; break ;; esac
+    done 2>/dev/null <"$entry/status"
+    case $state in ""|Z|X) continue ;; esac
+    kill -9 "$pid" && echo "left $name" >&3
+    left=yes
+  done
 done
 echo "status $status" >&3
-exit "$status"
+`;
+
+const RUN_TOOL = `relays=; ${RUN_AND_TELL}`;
+
+/**
+ * Commands of a tree get pipes. What Node gives its children are sockets, which /dev/stdout and /dev/stderr cannot be opened through, and scripts do
+ * open these. /sys is nobody's here.
+ */
+const RUN_COMMAND = `
+mount -t tmpfs none /sys && mkfifo -m 0666 /sys/out /sys/err || exit 125
+cat </sys/out 3>&- 5<&- & relays=$!
+cat </sys/err >&2 3>&- 5<&- & relays="$relays $!"
+{ ${RUN_AND_TELL} } >/sys/out 2>/sys/err
+wait
 `;
 
 /** --kill-child: the first process dies with unshare, which dies with us. */
-const NAMESPACES = [
-  "unshare",
-  "--mount",
-  "--pid",
-  "--fork",
-  "--kill-child",
-  "--mount-proc",
-  "--",
-  "/bin/sh",
-  "-c",
-  FIRST_PROCESS,
-  "sandbox",
-];
+const NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "/bin/sh", "-c"];
 
-function namespaceCommand(plan: AcceptedPlan, command: readonly string[]): readonly string[] {
+function namespaceCommand(plan: AcceptedPlan, command: readonly string[], runs = RUN_TOOL): readonly string[] {
   const user = plan.kind === "root" ? [] : ["unshare", "--user", "--", "/bin/sh", "-c", WAIT_FOR_IDS, "sandbox"];
-  return [...user, ...NAMESPACES, ...command];
+  return [...user, ...NAMESPACES, runs, "sandbox", ...command];
 }
 
 function variablesIn({ env }: SandboxRun, more: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -148,11 +156,11 @@ export async function runInNamespace(
   plan: AcceptedPlan,
   command: readonly string[],
   run: SandboxRun,
-  { input, data, take, variables, isLogged = false }: NamespaceOptions = {},
+  { input, data, take, variables, kind = "tool" }: NamespaceOptions = {},
 ): Promise<NamespaceAnswer> {
   const { env, job, log } = run;
   job.signal.throwIfAborted();
-  const [first, ...words] = namespaceCommand(plan, command) as [string, ...string[]];
+  const [first, ...words] = namespaceCommand(plan, command, kind === "tool" ? RUN_TOOL : RUN_COMMAND) as [string, ...string[]];
   const started = startGuarded(await findTool(first, env), words, {
     cwd: "/",
     env: variablesIn(run, variables),
@@ -164,7 +172,7 @@ export async function runInNamespace(
   job.signal.addEventListener("abort", end);
   if (job.signal.aborted) end();
 
-  const heard = new Heard(isLogged ? log : undefined);
+  const heard = new Heard(kind === "command" ? log : undefined);
   const report = new Report();
   let failure: unknown;
   const guarded = async (work: Promise<void>): Promise<void> => {

@@ -10,6 +10,7 @@ import { writeTar } from "../../formats/tar.ts";
 import { type TarEntry, type TarMember, wholeContent } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
 import { KeptApart } from "./apart.ts";
+import { listed } from "./archive-files.ts";
 import { readSandboxFacts } from "./facts.ts";
 import {
   type AcceptedPlan,
@@ -20,7 +21,8 @@ import {
   type SandboxRun,
 } from "./namespace.ts";
 import { acceptedPlan, planSandbox } from "./plan.ts";
-import { followIn, type IndexedFile, placeEntries, type TreeIndex } from "./tree-index.ts";
+import type { TreeFiles, TreeOwner } from "./tree-files.ts";
+import { followIn, type IndexedFile, membersOf, Placement, type TreeIndex } from "./tree-index.ts";
 
 export interface TreeBind {
   /** Path of the computer. */
@@ -57,19 +59,6 @@ export interface TreeAnswer {
 }
 
 export const SCRIPT_PATH = "/run/hiperiso/script";
-
-/** Files of a root file system that can be looked at and changed, whether it is unpacked or an archive still. */
-export interface TreeFiles {
-  /** Adds or replaces files, owned by root. Links on the way are followed inside the tree, so that `lib/x` is put where lib leads. */
-  put(entries: Iterable<TreeEntry>): Promise<void>;
-  /** A file's content; undefined where there is no file. Links are followed inside the tree. */
-  readIfThere(path: string): Promise<Uint8Array | undefined>;
-  exists(path: string): Promise<boolean>;
-  /** What stands at a path and all below it. Links on the way are followed inside the tree, not the last one. Nothing where there is nothing. */
-  remove(path: string): Promise<void>;
-  /** Gives what stands at a path, and where asked all below it, to these ids. The last link is not followed. */
-  changeOwner(path: string, owner: { readonly uid: number; readonly gid: number; readonly below?: boolean }): Promise<void>;
-}
 
 export interface Tree extends TreeFiles, AsyncDisposable {
   /** Where the tree stands on the computer. Its files may belong to ids that the caller has no rights over. */
@@ -213,7 +202,7 @@ class SandboxedTree implements Tree {
     const bubble = await this.bubbleArguments(options);
     this.#run.log?.append(`# ${command.join(" ")}\n`);
     const answer = await runInNamespace(this.#plan, [...bubble, "--", ...command], this.#run, {
-      isLogged: true,
+      kind: "command",
       ...(input === undefined ? {} : { input }),
       ...(script === undefined ? {} : { data: new TextEncoder().encode(script) }),
     }).finally(() => {
@@ -251,9 +240,17 @@ class SandboxedTree implements Tree {
   }
 
   async put(entries: Iterable<TreeEntry>): Promise<void> {
-    const placed = placeEntries(entries, await this.#files(), { mtimeS: this.#run.epochS ?? 0 });
-    for (const { entry } of placed) if (entry.kind !== "directory") this.#apart.forget(entry.path);
-    if (placed.length > 0) await this.unpack(placed);
+    const placement = new Placement(await this.#files());
+    const members = [...membersOf(entries, { mtimeS: this.#run.epochS ?? 0 })].flatMap((member) => [...placement.place(member)]);
+    if (members.length > 0) await this.unpack(members);
+  }
+
+  async putArchive(path: string): Promise<void> {
+    const placement = new Placement(await this.#files());
+    async function* members() {
+      for await (const member of readTar(createReadStream(path), { where: path })) yield* placement.place(member);
+    }
+    await this.unpack(members());
   }
 
   async read(path: string): Promise<Uint8Array> {
@@ -272,6 +269,10 @@ class SandboxedTree implements Tree {
     return (await this.#find(path)).kind !== undefined;
   }
 
+  async list(path: string): ReturnType<TreeFiles["list"]> {
+    return listed(await this.#files(), (await this.#find(path)).place);
+  }
+
   async remove(path: string): Promise<void> {
     const { place, kind } = await this.#find(path, "keep");
     if (place === "") throw new HiperisoError({ what: "remove a file of a tree", where: path, expected: "a path below the root" });
@@ -281,7 +282,7 @@ class SandboxedTree implements Tree {
     await this.#tool(["rm", "-rf", "--one-file-system", "--", this.#outside(place)]);
   }
 
-  async changeOwner(path: string, { uid, gid, below = false }: Parameters<TreeFiles["changeOwner"]>[1]): Promise<void> {
+  async changeOwner(path: string, { uid, gid, below = false }: TreeOwner): Promise<void> {
     const { place, kind } = await this.#find(path, "keep");
     if (kind === undefined) throw new HiperisoError({ what: "change the owner of a file of a tree", where: path, found: "nothing there" });
     await this.#tool(["chown", "-h", ...(below ? ["-R", "-P"] : []), `${uid}:${gid}`, "--", this.#outside(place)]);

@@ -36,7 +36,7 @@ async function smallTree() {
 describe.skipIf(busybox === undefined || !hasSandbox)("a tree", () => {
   test("runs a script with itself as the root, and tells what that left running", async () => {
     await using tree = await smallTree();
-    const script = "busybox ls /; busybox sleep 1000 & busybox echo done\n";
+    const script = "busybox ls /; busybox sleep 1000 & busybox echo done >/dev/stdout; busybox echo no >/dev/stderr\n";
     const answer = await tree.run(["/bin/sh", "/run/hiperiso/script"], { script });
     expect(answer.stdout).toBe("bin\ndev\nlib\nproc\nrun\ntmp\nusr\ndone\n");
     expect(answer.leftBehind).toEqual(["busybox"]);
