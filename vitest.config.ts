@@ -18,6 +18,7 @@ const BROAD = [
   "test/cli/disk-loop.test.ts",
   "test/cli/disk.test.ts",
   "test/cli/doctor.test.ts",
+  "test/cli/firmware.test.ts",
   "test/cli/log-trace.test.ts",
   "test/cli/payload.test.ts",
   "test/cli/program.test.ts",

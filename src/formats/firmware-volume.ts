@@ -54,6 +54,8 @@ export interface VariableStore {
   /** Keys that may change the signatures (KEK), and signatures of what may boot (db). */
   readonly keyExchangeKeys: boolean;
   readonly signatures: boolean;
+  /** Among the signatures is Microsoft's, by which the boot loaders of distributions are signed. */
+  readonly microsoft: boolean;
 }
 
 export interface FirmwareVariable {
@@ -169,6 +171,7 @@ function decodeVariableStore(bytes: Uint8Array, volume: VolumeHeader): VariableS
   const end = Math.min(start + size, bytes.length);
 
   const variables: FirmwareVariable[] = [];
+  let microsoft = false;
   for (let at = start + STORE_HEADER_BYTES; at + kind.variableHeaderBytes <= end && view.getUint16(at, true) === 0x55aa; ) {
     const sizes = at + kind.variableHeaderBytes - 24;
     const nameBytes = view.getUint32(sizes, true);
@@ -180,7 +183,10 @@ function decodeVariableStore(bytes: Uint8Array, volume: VolumeHeader): VariableS
       const text = Buffer.from(bytes.subarray(name, name + nameBytes)).toString("utf16le");
       const nul = text.indexOf("\0");
       const vendor = decodeGuid(bytes.subarray(sizes + 8, sizes + 24));
-      variables.push({ name: nul < 0 ? text : text.slice(0, nul), vendor, valueBytes });
+      const variable = { name: nul < 0 ? text : text.slice(0, nul), vendor, valueBytes };
+      variables.push(variable);
+      // Certificates of X.509: the names in them stand there as text.
+      if (isSignatures(variable)) microsoft ||= latin1(bytes.subarray(name + nameBytes, next)).includes("Microsoft Corporation");
     }
     at = next + ((4 - ((next - start) % 4)) % 4);
   }
@@ -191,9 +197,12 @@ function decodeVariableStore(bytes: Uint8Array, volume: VolumeHeader): VariableS
     variables,
     platformKey: has("PK", GLOBAL_VARIABLE),
     keyExchangeKeys: has("KEK", GLOBAL_VARIABLE),
-    signatures: has("db", IMAGE_SECURITY),
+    signatures: variables.some((variable) => isSignatures(variable) && variable.valueBytes > 0),
+    microsoft,
   };
 }
+
+const isSignatures = ({ name, vendor }: FirmwareVariable): boolean => name === "db" && vendor === IMAGE_SECURITY;
 
 /** Flash can only clear bits: 0x3f is added, 0x3e added and about to be replaced; any other state is deleted or was never finished. */
 const isInForce = (state: number): boolean => state === 0x3f || state === 0x3e;

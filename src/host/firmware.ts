@@ -3,7 +3,7 @@
  * Reading is at the edge (`findFirmware`); the choice is a pure function of what was read.
  */
 import { access, constants, readdir, readFile, stat } from "node:fs/promises";
-import { basename, isAbsolute, join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import picomatch from "picomatch";
 import * as z from "zod";
 import { reasonOf } from "../contract/error.ts";
@@ -104,32 +104,61 @@ export const firmwareFolders = (env: Environment): readonly string[] => [
 /** A descriptor is some hundred bytes. */
 const DESCRIPTOR_MAX_BYTES = 1024 * 1024;
 
-/**
- * The descriptors of these folders, given in rising precedence: of files with one name the last counts, an empty one
- * masks the others, and all are sorted by name. Never throws: folders that are missing hold nothing, and a file that
- * cannot be read or understood is a descriptor that says why.
- */
-export async function readFirmwareDescriptors(folders: readonly string[]): Promise<readonly FirmwareDescriptor[]> {
-  const byName = new Map<string, string>();
-  for (const folder of folders) {
-    for (const name of await readdir(folder).catch(() => [])) {
-      if (name.endsWith(".json") && !name.startsWith(".")) byName.set(name, join(folder, name));
-    }
-  }
-  const paths = [...byName.values()].sort((a, b) => (basename(a) < basename(b) ? -1 : 1));
-  const read = await Promise.all(paths.map(readDescriptor));
-  return read.filter((descriptor) => descriptor !== undefined);
+/** A file of one of the folders, whether it counts or not. */
+export interface FirmwareEntry extends FirmwareDescriptor {
+  /** `60-edk2-x86_64.json` */
+  readonly name: string;
+  readonly folder: string;
+  /**
+   * `active`: it counts. `shadowed`: a later folder has a file of this name. `mask`: empty, so that nothing of this name counts; its content is
+   * broken, for it says nothing.
+   */
+  readonly state: "active" | "shadowed" | "mask";
+  /** As it stands in the file; empty where it could not be read. */
+  readonly text: string;
 }
 
-/** Undefined: an empty file, which only masks; so does a link to /dev/null. */
-async function readDescriptor(path: string): Promise<FirmwareDescriptor | undefined> {
+/**
+ * All descriptors of these folders, given in rising precedence: of files with one name the last counts, an empty one masks the others. Sorted by name, files of one
+ * name by rising precedence. Never throws: folders that are missing hold nothing, and a file that cannot be read or understood is a descriptor that says why.
+ */
+export async function readFirmwareEntries(folders: readonly string[]): Promise<readonly FirmwareEntry[]> {
+  const files: { readonly name: string; readonly folder: string; readonly rank: number }[] = [];
+  for (const [rank, folder] of folders.entries()) {
+    for (const name of await readdir(folder).catch(() => [])) {
+      if (name.endsWith(".json") && !name.startsWith(".")) files.push({ name, folder, rank });
+    }
+  }
+  files.sort((a, b) => (a.name === b.name ? a.rank - b.rank : a.name < b.name ? -1 : 1));
+  const read = await Promise.all(
+    files.map(async ({ name, folder }) => {
+      const path = join(folder, name);
+      return { name, folder, path, ...(await readDescriptor(path)) };
+    }),
+  );
+  return read.map(({ empty, ...entry }, at) => ({
+    ...entry,
+    state: read[at + 1]?.name === entry.name ? "shadowed" : empty ? "mask" : "active",
+  }));
+}
+
+/** Of `readFirmwareEntries` what counts, in the order in which it is asked. */
+export async function readFirmwareDescriptors(folders: readonly string[]): Promise<readonly FirmwareDescriptor[]> {
+  const entries = await readFirmwareEntries(folders);
+  return entries.filter(({ state }) => state === "active").map(({ path, content }) => ({ path, content }));
+}
+
+/** `empty`: a file that only masks; so does a link to /dev/null. */
+async function readDescriptor(path: string): Promise<Pick<FirmwareEntry, "content" | "text"> & { readonly empty: boolean }> {
+  const broken = (why: string, empty = false) => ({ content: { broken: why }, text: "", empty });
   try {
     const { size } = await stat(path);
-    if (size === 0) return undefined;
-    if (size > DESCRIPTOR_MAX_BYTES) return { path, content: { broken: `${size} bytes are no descriptor` } };
-    return { path, content: decodeFirmwareDescriptor(await readFile(path, "utf8")) };
+    if (size === 0) return broken("it is empty, so that nothing of its name counts", true);
+    if (size > DESCRIPTOR_MAX_BYTES) return broken(`${size} bytes are no descriptor`);
+    const text = await readFile(path, "utf8");
+    return { content: decodeFirmwareDescriptor(text), text, empty: false };
   } catch (error) {
-    return { path, content: { broken: reasonOf(error) } };
+    return broken(reasonOf(error));
   }
 }
 
@@ -262,7 +291,8 @@ function flashFilesOf(mapping: FirmwareMapping): readonly FlashFile[] {
   return mapping.mode === "split" ? [mapping.executable, mapping.nvramTemplate] : [mapping.executable];
 }
 
-const filesOf = (mapping: FirmwareMapping): readonly string[] =>
+/** Paths that a mapping names. */
+export const filesOf = (mapping: FirmwareMapping): readonly string[] =>
   mapping.device === "memory" ? [mapping.filename] : flashFilesOf(mapping).map(({ filename }) => filename);
 
 function inWords({ interface: kind, architecture, machine, secureBoot, formats }: FirmwareWanted): string {

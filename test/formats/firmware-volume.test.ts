@@ -79,13 +79,20 @@ describe("variables", () => {
     expect(decodeFirmwareImage(madeVariables())).toEqual({
       kind: "variables",
       sizeBytes: BigInt(SIZES.variables4m),
-      variables: { volumeBytes: SIZES.variables4m, variables: [], platformKey: false, keyExchangeKeys: false, signatures: false },
+      variables: {
+        volumeBytes: SIZES.variables4m,
+        variables: [],
+        platformKey: false,
+        keyExchangeKeys: false,
+        signatures: false,
+        microsoft: false,
+      },
     });
   });
 
   test.each([true, false])("enrolled keys; authenticated: %s", (authenticated) => {
     const store = decodeFirmwareImage(madeVariables(ENROLLED, { authenticated }));
-    expect(store).toMatchObject({ kind: "variables", variables: { platformKey: true, keyExchangeKeys: true, signatures: true } });
+    expect(store).toMatchObject({ kind: "variables", variables: { platformKey: true, keyExchangeKeys: true, signatures: true, microsoft: false } });
     if (store.kind !== "variables") throw new Error("no store");
     expect(store.variables.variables.map(({ name, valueBytes }) => [name, valueBytes])).toEqual([
       ["SecureBootEnable", 1],
@@ -207,6 +214,8 @@ describe("Debian's own files, where they are installed", () => {
   });
   test.skipIf(missing)("variables with keys and without", () => {
     expect(read("OVMF_VARS_4M.fd")).toMatchObject({ kind: "variables", variables: { platformKey: false, variables: [] } });
-    expect(read("OVMF_VARS_4M.ms.fd")).toMatchObject({ variables: { platformKey: true, keyExchangeKeys: true, signatures: true } });
+    const keys = { platformKey: true, keyExchangeKeys: true, signatures: true };
+    expect(read("OVMF_VARS_4M.ms.fd")).toMatchObject({ variables: { ...keys, microsoft: true } });
+    expect(read("OVMF_VARS_4M.snakeoil.fd")).toMatchObject({ variables: { platformKey: true, microsoft: false } });
   });
 });
