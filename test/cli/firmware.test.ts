@@ -95,7 +95,7 @@ describe("hiperiso firmware", () => {
 
   test("a descriptor of one's own is out of reach of --system; --json says what is left", async () => {
     writeFileSync(join(own, "10-mine.json"), GONE);
-    const { status, stdout } = await firmware("fix", "--json", "--system");
+    const { status, stdout } = await firmware("fix", "--json", "--system", "--search", join(home, "fw"));
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({
       written: false,
