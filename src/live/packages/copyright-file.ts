@@ -53,7 +53,24 @@ export const TEXT_RULES: readonly TextRule[] = [
     matches: "Licensed under the Apache License, Version 2.0 (the “License”)",
     ignores: "the Apache HTTP server, version 2.0",
   },
+  ...["2", "3"].map((version) => gnuRule("GPL", "General", version)),
+  ...["2", "2.1", "3"].map((version) => gnuRule("LGPL", "(?:Lesser|Library) General", version)),
 ];
+
+/** "… General Public License, version 2.1 …", and the same with "either version 2.1 of the License". */
+function gnuRule(licence: string, words: string, version: string): TextRule {
+  const digits = version.replace(".", "\\.");
+  const sample = `GNU ${words.replace(/.*\|(.*)\)/, "$1")} Public License`;
+  return {
+    licence: `${licence}-${version}`,
+    text: new RegExp(
+      `GNU ${words} Public License(?: as published by the Free Software Foundation)?[,;]? \\(?(?:either )?v(?:ersion )?${digits}(?:\\.0)?(?!\\.?\\d)`,
+      "i",
+    ),
+    matches: `under the terms of the ${sample} as published by the Free Software Foundation; either version ${version} of the License`,
+    ignores: `under the terms of the ${sample}, version ${version}1`,
+  };
+}
 
 /** Short names, or expressions of them, each of which holds for a part of the package; sorted. Empty where none was found. */
 export function licencesOfCopyrightFile(text: string): readonly string[] {
@@ -72,7 +89,12 @@ export function licencesOfCopyrightFile(text: string): readonly string[] {
 }
 
 function shortName(field: string | undefined): readonly string[] {
-  const line = field?.split("\n")[0]?.trim() ?? "";
+  // Some have the field's name twice.
+  const line =
+    field
+      ?.split("\n")[0]
+      ?.replace(/^(?:\s*licen[sc]e:)+/i, "")
+      .trim() ?? "";
   if (line === "" || line.length > NAME_BYTES_MAX) return [];
   const expression = decodeLicences(line);
   return expression === undefined ? [] : [licencesText(expression)];
