@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { encodeFatImage } from "../../formats/fat-image.ts";
 import type { TreeEntry } from "../../formats/file-tree.ts";
+import type { MediumFile } from "./content.ts";
 import { grubRedirect } from "./grub-menu.ts";
 import { markerPath } from "./live-arguments.ts";
 import type { Menu } from "./menu.ts";
@@ -37,26 +38,26 @@ const SIGNED_PREFIXES = [
   "EFI/rocky",
 ];
 
-export async function efiFiles(wish: EfiWish): Promise<readonly TreeEntry[]> {
+export async function efiFiles(wish: EfiWish): Promise<readonly MediumFile[]> {
   const { loader, secureBoot, id, payloads } = wish;
   if (loader === "systemd-boot") return await systemdBootFiles(wish);
   const config = text(grubRedirect(markerPath(id)));
   if (!secureBoot) {
     const program = await payloads.need("grub/BOOTX64.EFI", "uefi: grub");
-    return [await file("EFI/BOOT/BOOTX64.EFI", program), fileOf("EFI/BOOT/grub.cfg", config)];
+    return [file("EFI/BOOT/BOOTX64.EFI", program), fileOf("EFI/BOOT/grub.cfg", config)];
   }
   const because = "secure_boot: true";
   const manager = await payloads.find("shim/mmx64.efi");
   return [
-    await file("EFI/BOOT/BOOTX64.EFI", await payloads.need("shim/BOOTX64.EFI", because)),
-    await file("EFI/BOOT/grubx64.efi", await payloads.need("shim/grubx64.efi", because)),
-    ...(manager === undefined ? [] : [await file("EFI/BOOT/mmx64.efi", manager)]),
+    file("EFI/BOOT/BOOTX64.EFI", await payloads.need("shim/BOOTX64.EFI", because)),
+    file("EFI/BOOT/grubx64.efi", await payloads.need("shim/grubx64.efi", because)),
+    ...(manager === undefined ? [] : [file("EFI/BOOT/mmx64.efi", manager)]),
     ...SIGNED_PREFIXES.map((folder) => fileOf(`${folder}/grub.cfg`, config)),
   ];
 }
 
 /** It reads nothing but this volume, so kernel and initramfs stand on it a second time. */
-async function systemdBootFiles({ menu, parts, payloads, initrd }: EfiWish): Promise<readonly TreeEntry[]> {
+async function systemdBootFiles({ menu, parts, payloads, initrd }: EfiWish): Promise<readonly MediumFile[]> {
   const memtest = menu.entries.some(({ kind }) => kind === "memtest") ? await payloads.find("memtest/memtest.efi") : undefined;
   const withInitrd = initrd ? parts.initrd : undefined;
   const paths = {
@@ -67,29 +68,35 @@ async function systemdBootFiles({ menu, parts, payloads, initrd }: EfiWish): Pro
   };
   const program = await payloads.need("systemd-boot/systemd-bootx64.efi", "uefi: systemd-boot");
   return [
-    await file("EFI/BOOT/BOOTX64.EFI", program),
-    ...(memtest === undefined ? [] : [await file("EFI/memtest.efi", memtest)]),
-    ...(parts.unified === undefined ? [] : [await file("EFI/Linux/linux.efi", parts.unified)]),
-    await file("live/vmlinuz", parts.kernel),
-    ...(withInitrd === undefined ? [] : [await file("live/initrd.img", withInitrd)]),
+    file("EFI/BOOT/BOOTX64.EFI", program),
+    ...(memtest === undefined ? [] : [file("EFI/memtest.efi", memtest)]),
+    ...(parts.unified === undefined ? [] : [file("EFI/Linux/linux.efi", parts.unified)]),
+    file("live/vmlinuz", parts.kernel),
+    ...(withInitrd === undefined ? [] : [file("live/initrd.img", withInitrd)]),
     ...systemdBootMenu(menu, paths).map((entry) => fileOf(entry.path, text(entry.text))),
   ];
 }
 
 const text = (content: string): Uint8Array => new TextEncoder().encode(content);
-const fileOf = (path: string, content: Uint8Array): TreeEntry => ({ kind: "file", path, mode: 0o644, content });
-const file = async (path: string, from: string): Promise<TreeEntry> => fileOf(path, await readFile(from));
+const fileOf = (path: string, from: Uint8Array): MediumFile => ({ path, from });
+const file = (path: string, from: string): MediumFile => ({ path, from: { file: from } });
 
 /** Of a volume with GRUB alone: room for its successors. */
 const ESP_BYTES_MIN = 4 * 1024 * 1024;
 /** Folders and both FATs. */
 const ESP_BYTES_OWN = 256 * 1024;
 
-export function espImage(
-  files: readonly TreeEntry[],
+export async function espImage(
+  files: readonly MediumFile[],
   { epochS, serial }: { readonly epochS: number; readonly serial: number },
-): Uint8Array {
-  const bytes = files.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.content.length : 0), 0);
+): Promise<Uint8Array> {
+  const tree: TreeEntry[] = [];
+  let bytes = 0;
+  for (const { path, from } of files) {
+    const content = from instanceof Uint8Array ? from : await readFile(from.file);
+    bytes += content.length;
+    tree.push({ kind: "file", path, mode: 0o644, content });
+  }
   const isSmall = bytes + ESP_BYTES_OWN <= ESP_BYTES_MIN;
-  return encodeFatImage(files, { ...(isSmall ? { volumeBytes: ESP_BYTES_MIN } : {}), label: "ESP", serial, mtimeS: epochS });
+  return encodeFatImage(tree, { ...(isSmall ? { volumeBytes: ESP_BYTES_MIN } : {}), label: "ESP", serial, mtimeS: epochS });
 }

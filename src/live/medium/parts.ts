@@ -89,8 +89,10 @@ export interface LoaderFiles {
   find(path: string): Promise<string | undefined>;
 }
 
-export function loaderFiles(payloads: string): LoaderFiles {
-  const find = (path: string) => firstThere([join(payloads, path), join(payloads, basename(path))]);
+/** `payloads`: output of a payloads stage, where there is one. */
+export function loaderFiles(payloads: string | undefined): LoaderFiles {
+  const find = async (path: string) =>
+    payloads === undefined ? undefined : await firstThere([join(payloads, path), join(payloads, basename(path))]);
   return {
     find,
     async need(path, because) {
@@ -101,7 +103,10 @@ export function loaderFiles(payloads: string): LoaderFiles {
         where: path,
         expected: `a file that \`${because}\` needs`,
         found: "none",
-        hint: `Ask the payloads stage for ${path.split("/")[0]}, or take \`${because}\` away.`,
+        hint:
+          payloads === undefined
+            ? "Give the medium a payloads stage as its input `payloads`."
+            : `Ask the payloads stage for ${path.split("/")[0]}, or take \`${because}\` away.`,
         kind: "usage",
       });
     },
