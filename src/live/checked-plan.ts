@@ -55,9 +55,9 @@ function optionsOf(plan: Plan, variant: string | undefined): Options {
   const found = Object.hasOwn(plan.variants, variant) ? plan.variants[variant] : undefined;
   if (found !== undefined) return found.options;
   throw new HiperisoError({
-    what: "build a variant of a plan",
+    what: "build a variant of a spec",
     where: plan.path,
-    expected: `one of ${Object.keys(plan.variants).join(", ") || "none: the plan has no variants"}`,
+    expected: `one of ${Object.keys(plan.variants).join(", ") || "none: the spec has no variants"}`,
     found: variant,
     kind: "usage",
   });

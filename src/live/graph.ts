@@ -32,7 +32,7 @@ export function orderOf<Node extends StageNode>(nodes: readonly Node[], targets:
       throw new HiperisoError({
         what: "order the stages",
         where: path.at(-1) ?? name,
-        expected: `a stage of the plan (${[...byName.keys()].join(", ")})`,
+        expected: `a stage of the spec (${[...byName.keys()].join(", ")})`,
         found: name,
         kind: "usage",
       });

@@ -1,4 +1,4 @@
-/** A plan file: the stages of an image, their inputs and options, as YAML. What is wrong in it is told by line and column. */
+/** A plan, which people know as a spec: the stages of an image, their inputs and options, as YAML. What is wrong in it is told by line and column. */
 import { readFile } from "node:fs/promises";
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
@@ -7,14 +7,15 @@ import type { StageNode } from "./graph.ts";
 
 const NAME = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "expected lower-case letters, digits and -, at most 63");
 
-const StageSchema = z
+export const StageSchema = z
   .looseObject({
     kind: NAME.describe("What the stage does."),
     inputs: z.record(NAME, NAME).default({}).describe("Name of an input: the stage whose output it is."),
   })
   .describe("All other keys are the kind's own options.");
 
-const PlanSchema = z.strictObject({
+/** What is checked before any kind of stage is asked. */
+export const PlanSchema = z.strictObject({
   name: NAME.describe("Names the result."),
   epoch: z.int().min(315_532_800).max(4_294_967_295).describe("Seconds since 1970 (from 1980 on): the time of every file."),
   result: z.strictObject({ stage: NAME, file: z.string().min(1) }).describe("The file that the plan is for."),
@@ -56,7 +57,7 @@ export async function readPlan(path: string): Promise<Plan> {
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new HiperisoError({ what: "read a plan", where: path, found: reasonOf(error), kind: "usage", cause: error });
+    throw new HiperisoError({ what: "read a spec", where: path, found: reasonOf(error), kind: "usage", cause: error });
   }
   return decodePlan(text, path);
 }
@@ -98,7 +99,7 @@ export interface PlanFault {
 
 export function planError(path: string, faults: readonly PlanFault[]): HiperisoError {
   return new HiperisoError({
-    what: "read a plan",
+    what: "read a spec",
     where: faults[0]?.at ?? path,
     found: faults.map(({ at, says }) => `${at}: ${says}`).join("\n"),
     kind: "usage",

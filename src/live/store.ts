@@ -103,7 +103,7 @@ export class Store {
   }
 
   /** Gives a finished output its name. Where another build was quicker, that one stays: the same hash holds the same bytes. */
-  async keep(recipe: Recipe, { output, log }: Workplace): Promise<void> {
+  async keep(recipe: Recipe, { output, log }: Pick<Workplace, "output" | "log">): Promise<void> {
     const hash = recipeHash(recipe);
     await writeFileAtomic(this.#recipe(hash), `${JSON.stringify(recipe, null, 2)}\n`);
     await rename(log, this.logOf(hash)).catch(() => {});
@@ -130,6 +130,11 @@ export class Store {
 
   async forgetFailed(plan: string, stage: string): Promise<void> {
     await this.#discard(this.failedPath(plan, stage));
+  }
+
+  /** `name`: as `failed` gives it. */
+  async removeFailed(name: string): Promise<void> {
+    await this.#discard(join(this.root, "failed", name));
   }
 
   failedPath(plan: string, stage: string): string {

@@ -3,11 +3,13 @@ import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { jsonSchemaFiles } from "../../src/config/json-schemas.ts";
 import { PARAMETERS } from "../../src/contract/parameters.ts";
+import { specSchemaText } from "../../src/live/spec-schema.ts";
+import { STAGE_KINDS } from "../../src/live/stages/kinds.ts";
 
 const SCHEMA = resolve(import.meta.dirname, "../../schema");
 
 test("schema/ holds what npm run schema writes, and nothing else", () => {
-  const files = jsonSchemaFiles();
+  const files = new Map([...jsonSchemaFiles(), ["live-spec.schema.json", specSchemaText(STAGE_KINDS)]]);
   expect(readdirSync(SCHEMA).sort()).toEqual([...files.keys()].sort());
   for (const [name, content] of files) expect(readFileSync(join(SCHEMA, name), "utf8"), name).toBe(content);
 });

@@ -13,7 +13,7 @@ import { resultsHtml } from "../../suite/results-html.ts";
 import type { Boots } from "../boots.ts";
 import { canonicalJson } from "../graph.ts";
 import { bootable, type ServedImage } from "../medium/bootable.ts";
-import { type StageKind, type StageRun, stageKind } from "../stage.ts";
+import { type StageKind, type StageRun, stageKind, TestFailed } from "../stage.ts";
 import { toolVersion } from "../tool.ts";
 
 /** What is booted comes from the stage's input. */
@@ -49,6 +49,7 @@ export const bootTestStage = (boots: Boots | undefined): StageKind =>
     revision: 1,
     options: Options,
     inputs: { image: "required" },
+    isTest: true,
     // The boots share the computer by rules of their own.
     needs: { cores: "all", memoryMb: 1024 },
 
@@ -145,8 +146,8 @@ async function writeResults(output: string, shown: SuiteResult, result: SuiteRes
   await writeFile(join(output, "results.html"), resultsHtml(shown, output));
 }
 
-function failure(result: SuiteResult, table: string, { logDirectory }: Boots): HiperisoError {
-  return new HiperisoError({
+function failure(result: SuiteResult, table: string, { logDirectory }: Boots): TestFailed {
+  return new TestFailed({
     what: "boot the image",
     where: result.name,
     expected: `${result.jobs.length === 1 ? "a boot" : `${result.jobs.length} boots`} that do what they should`,
