@@ -5,9 +5,10 @@ import { HiperisoError } from "../contract/error.ts";
 import { readable } from "../formats/byte-text.ts";
 import { storedBytes, type TarEntry, wholeContent } from "../formats/tar-entry.ts";
 import { readTar } from "../formats/tar-reader.ts";
+import type { FileLookup } from "./elf-closure.ts";
 import { resolveInTree } from "./sandbox/resolve.ts";
 
-export interface TarTree extends AsyncDisposable {
+export interface TarTree extends AsyncDisposable, FileLookup {
   /** By path, of every entry; a later one of the same path has replaced the earlier. */
   readonly entries: ReadonlyMap<string, TarEntry>;
   /** Where `path` leads when all links on the way are followed inside the tree; undefined where nothing is there. */
@@ -36,9 +37,20 @@ export async function openTarTree(path: string): Promise<TarTree> {
     if (entry?.kind === "hard-link") return resolve(readable(entry.target));
     return entry === undefined ? undefined : found;
   };
+  const children = new Map<string, string[]>();
+  for (const name of [...entries.keys()].sort()) {
+    const slash = name.lastIndexOf("/");
+    const folder = slash < 0 ? "" : name.slice(0, slash);
+    if (name !== "") {
+      const known = children.get(folder);
+      if (known === undefined) children.set(folder, [name.slice(slash + 1)]);
+      else known.push(name.slice(slash + 1));
+    }
+  }
   return {
     entries,
     resolve,
+    list: async (folder) => children.get(resolveInTree(folder, links)) ?? [],
     async read(wanted, bytesMax = FILE_BYTES_MAX) {
       const found = resolve(wanted);
       const entry = found === undefined ? undefined : entries.get(found);

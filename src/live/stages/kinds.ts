@@ -1,24 +1,26 @@
 import type { Boots } from "../boots.ts";
 import type { StageKind } from "../stage.ts";
 import { bootTestStage } from "./boot-test.ts";
-import { grubStage } from "./grub.ts";
 import { initramfsStage } from "./initramfs.ts";
 import { isoStage } from "./iso.ts";
 import { kernelStage } from "./kernel.ts";
 import { netbootStage } from "./netboot.ts";
 import { packageStage } from "./package.ts";
+import { payloadsStage } from "./payloads.ts";
 import { rootfsStage } from "./rootfs.ts";
+import { seedStage } from "./seed.ts";
 import { squashfsStage } from "./squashfs.ts";
 import { unpackStage } from "./unpack.ts";
 
 export const STAGE_KINDS: readonly StageKind[] = [
+  seedStage,
   packageStage,
   unpackStage,
   kernelStage,
   rootfsStage,
   squashfsStage,
   initramfsStage,
-  grubStage,
+  payloadsStage,
   isoStage,
   netbootStage,
   bootTestStage(undefined),

@@ -14,6 +14,10 @@ const Options = z.strictObject({
     .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/))
     .min(1)
     .describe("Names, of which the first one that the distribution has is taken."),
+  also: z
+    .array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/))
+    .default([])
+    .describe("More packages, all of which are taken."),
   follow: z
     .string()
     .refine(isPattern, "expected a regular expression")
@@ -78,8 +82,8 @@ async function resolved(options: Options, surroundings: StageSurroundings): Prom
   if (found !== undefined) return found;
   throw new HiperisoError({
     what: "find a package",
-    where: options.first_of.join(", "),
-    expected: "one that the distribution's package sources have",
+    where: [options.first_of.join(" or "), ...options.also].join(", "),
+    expected: "packages that the distribution's sources have",
     found: "none, also after fetching the package lists again",
     hint: "Check the package sources in /etc/apt and the network.",
   });
@@ -89,7 +93,7 @@ async function resolved(options: Options, surroundings: StageSurroundings): Prom
 type AptOptions = readonly string[];
 
 async function lookUp(
-  { first_of, follow }: Options,
+  { first_of, also, follow }: Options,
   surroundings: StageSurroundings,
   apt: AptOptions,
 ): Promise<readonly PackageRecord[] | undefined> {
@@ -97,6 +101,11 @@ async function lookUp(
     const first = await readRecord(name, surroundings, apt);
     if (first === undefined) continue;
     const found = new Map([[name, first]]);
+    for (const other of also) {
+      const record = await readRecord(other, surroundings, apt);
+      if (record === undefined) return undefined;
+      found.set(other, record);
+    }
     const pattern = follow === undefined ? undefined : new RegExp(follow);
     for (const { depends } of found.values()) {
       for (const next of depends.filter((candidate) => pattern?.test(candidate) === true && !found.has(candidate))) {
