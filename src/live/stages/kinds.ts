@@ -1,6 +1,7 @@
 import type { Boots } from "../boots.ts";
 import type { StageKind } from "../stage.ts";
 import { bootTestStage } from "./boot-test.ts";
+import { diskStage } from "./disk.ts";
 import { initramfsStage } from "./initramfs.ts";
 import { isoStage } from "./iso.ts";
 import { kernelStage } from "./kernel.ts";
@@ -22,6 +23,7 @@ export const STAGE_KINDS: readonly StageKind[] = [
   initramfsStage,
   payloadsStage,
   isoStage,
+  diskStage,
   netbootStage,
   bootTestStage(undefined),
 ];
