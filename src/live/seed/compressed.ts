@@ -101,8 +101,9 @@ async function* unpackedBy(
   });
   let failure: unknown;
   const fed = pipeline(ReadableStream.from(source, { objectMode: true }), child.stdin!, { signal }).catch((error: unknown) => {
-    // A program that found damage has closed the pipe: what it says of that is what counts.
-    if ((error as NodeJS.ErrnoException).code !== "EPIPE") failure = error;
+    // A program that found damage, or never ran, has closed the pipe: how it ended is what counts.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EPIPE" && code !== "ERR_STREAM_PREMATURE_CLOSE") failure = error;
   });
   try {
     for await (const piece of child.stdout as Readable) yield piece as Uint8Array;
@@ -110,7 +111,8 @@ async function* unpackedBy(
     const { code, error } = await ended;
     signal.throwIfAborted();
     if (failure !== undefined) throw failure;
-    if (code !== 0) throw new HiperisoError({ what: `unpack ${program}`, where, found: error?.message ?? stderr.trim() });
+    if (code !== 0 || error !== undefined)
+      throw new HiperisoError({ what: `unpack ${program}`, where, found: error?.message ?? stderr.trim() });
   } finally {
     await endProcessGroup(started, 0);
     await fed;
