@@ -255,7 +255,7 @@ async function packagesSource(packages: string, run: StageRun): Promise<Source> 
     tree,
     [Symbol.asyncDispose]: async () => {},
     makeFiles: async (command, files, made) =>
-      await makeInFolder(command, files, made, run, async (program) => await ownProgram(program, tree, folder)),
+      await makeInFolder(command, files, made, run, async (program) => await ownProgram(program, tree, join(run.scratch, "program"))),
   };
 }
 
@@ -279,16 +279,22 @@ async function makeInFolder(
 }
 
 /**
- * Words that start a program out of unpacked packages: by the loader and the libraries among them. Where these are not there, as it is, with the
- * computer's libraries; where it is not there itself, the computer's.
+ * Words that start a program of unpacked packages by the loader and the libraries among them, which are written to `into`. Where they are
+ * not complete, with the computer's libraries; where the program itself is not there, the computer's.
  */
-async function ownProgram(path: string, tree: FileLookup, folder: string): Promise<readonly [string, ...string[]]> {
-  if ((await tree.read(path)) === undefined) return [nameOf(path)];
-  const closure = await programClosure([path], tree).catch(() => undefined);
-  const loader = closure?.find(({ path: file }) => /(^|\/)ld-[^/]*\.so\.\d+$/.test(file));
-  if (closure === undefined || loader === undefined) return [join(folder, path)];
-  const folders = new Set(closure.map(({ path: file }) => join(folder, dirname(file))));
-  return [join(folder, loader.path), "--library-path", [...folders].join(":"), join(folder, path)];
+async function ownProgram(path: string, tree: FileLookup, into: string): Promise<readonly [string, ...string[]]> {
+  const content = await tree.read(path);
+  if (content === undefined) return [nameOf(path)];
+  const closure = await programClosure([path], tree).catch(() => [{ path: path.replace(/^\/+/, ""), content }]);
+  for (const file of closure) {
+    await mkdir(dirname(join(into, file.path)), { recursive: true });
+    await writeFile(join(into, file.path), file.content, { mode: 0o755 });
+  }
+  const loader = closure.find(({ path: file }) => /(^|\/)ld-[^/]*\.so\.\d+$/.test(file));
+  const folders = new Set(closure.map(({ path: file }) => join(into, dirname(file))));
+  const words = loader === undefined ? [] : [join(into, loader.path), "--library-path", [...folders].join(":")];
+  // A tool is looked for by its name; this one has a place.
+  return ["sh", "-c", 'exec "$0" "$@"', ...words, join(into, path)];
 }
 
 async function firstOf(places: readonly string[], tree: FileLookup): Promise<ClosureFile | undefined> {
