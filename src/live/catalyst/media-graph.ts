@@ -1,0 +1,404 @@
+/**
+ * Catalyst's two livecd targets as a graph of our stages. What livecd-stage2 does in one tree is parted: the system of the medium on one side, the kernel and the boot
+ * loaders on the other, both from the seed, and the medium takes both. Pure.
+ */
+import { shellWord } from "../../formats/escape-shell.ts";
+import { type PackageWorld, WORLDS, type World } from "./package-worlds.ts";
+import type { CatalystMedia, NotCarried, TargetSpec } from "./specs.ts";
+
+export interface MediaGraphWish {
+  /** Names spec, image and the folder of what stands beside it. */
+  readonly name: string;
+  readonly epochS: number;
+  /** Which distribution's names packages have. */
+  readonly world: PackageWorld;
+  /** Of the seed's archive: `.tar.xz`. */
+  readonly seedEnding: string;
+}
+
+export interface MediaGraph {
+  /** A spec of ours, as a value: its keys are in the order in which they are written. */
+  readonly spec: Readonly<Record<string, unknown>>;
+  /** By stage: what it is, for a comment. */
+  readonly about: Readonly<Record<string, string>>;
+  readonly beside: readonly BesideFile[];
+  readonly notCarried: readonly NotCarried[];
+}
+
+/** What has to stand beside our spec. */
+export type BesideFile =
+  /** `from` as the catalyst spec names it; an archive without its ending, and from catalyst's own folder of builds. A folder's content goes into `to`, beside what else does. */
+  | { readonly kind: "file" | "folder" | "archive"; readonly from: string; readonly to: string }
+  | { readonly kind: "text"; readonly text: string; readonly to: string };
+
+type Options = Record<string, unknown>;
+
+/** While a graph is made. */
+interface Making {
+  readonly wish: MediaGraphWish;
+  readonly world: World;
+  readonly stages: Record<string, Options>;
+  readonly about: Record<string, string>;
+  readonly beside: BesideFile[];
+  readonly notCarried: NotCarried[];
+}
+
+/** `media` has at least one spec. */
+export function planMediaGraph(media: CatalystMedia, wish: MediaGraphWish): MediaGraph {
+  const making: Making = { wish, world: WORLDS[wish.world], stages: {}, about: {}, beside: [], notCarried: [...media.notCarried] };
+  const { stage1, stage2 } = media;
+  const first = (stage1 ?? stage2)!;
+  const seed = "seed";
+  making.stages[seed] = {
+    kind: "seed",
+    tarball: { file: beside(making, "archive", first.text("source_subpath")!, `seed${wish.seedEnding}`) },
+  };
+  making.about[seed] = `${first.text("source_subpath")}: what both sides begin with.`;
+  checkArchitecture(first, making);
+  let system = seed;
+  if (stage1 !== undefined) system = addPackages(stage1, system, making);
+  const result = stage2 === undefined ? addImage(undefined, system, making) : addMedium(stage2, system, seed, making);
+  const { name, epochS } = wish;
+  return {
+    spec: { name, epoch: epochS, result, stages: making.stages },
+    about: making.about,
+    beside: making.beside,
+    notCarried: making.notCarried,
+  };
+}
+
+function beside({ wish, beside: files }: Making, kind: "file" | "folder" | "archive", from: string, to: string): string {
+  const path = `${wish.name}/${to}`;
+  files.push({ kind, from, to: path });
+  return path;
+}
+
+function left({ notCarried }: Making, spec: TargetSpec, key: string, because: string): void {
+  notCarried.push({ path: spec.path, line: spec.lineOf(key), key, because });
+}
+
+/** As catalyst's arch/*.toml names what runs on an x86-64. */
+const OWN_SUBARCH =
+  /^(?:amd64|x86_64|x86-64(?:-v[1-4])?|amd64\/.*|core2|nehalem|k8|nocona|opteron|athlon64|haswell|skylake.*|znver[1-5]|native)$/;
+
+function checkArchitecture(spec: TargetSpec, making: Making): void {
+  const subarch = spec.text("subarch");
+  if (subarch !== undefined && !OWN_SUBARCH.test(subarch)) left(making, spec, "subarch", "media are made for x86-64 only");
+}
+
+/** livecd-stage1: the packages of the medium. */
+function addPackages(spec: TargetSpec, base: string, making: Making): string {
+  const stage: Options = { kind: "rootfs", inputs: { base }, packages: [...spec.words("livecd/packages")] };
+  const folder = "system-stage1";
+  if (addPortage(spec, folder, making)) stage["files"] = `${making.wish.name}/${folder}`;
+  making.stages["packages"] = stage;
+  making.about["packages"] = "livecd-stage1: the packages of the medium.";
+  return "packages";
+}
+
+/** Portage's settings are files like others. */
+function addPortage(spec: TargetSpec, folder: string, making: Making): boolean {
+  const from = spec.text("portage_confdir");
+  if (from === undefined) return false;
+  if (making.wish.world !== "portage") {
+    left(making, spec, "portage_confdir", "packages are not Portage's here");
+    return false;
+  }
+  beside(making, "folder", from, `${folder}/etc/portage`);
+  return true;
+}
+
+/** livecd-stage2, and what it makes. */
+function addMedium(spec: TargetSpec, base: string, seed: string, making: Making): { readonly stage: string; readonly file: string } {
+  const system = addRemovals(spec, addSystem(spec, base, making), making);
+  addKernel(spec, seed, making);
+  addImage(spec, system, making);
+  const file = isoName(spec, making);
+  const console = consolesOf(spec, making);
+  const medium: Options = {
+    kind: "iso",
+    inputs: { root: "image", kernel: "kernel", payloads: "payloads" },
+    volume_id: volumeId(spec, making),
+    file,
+    title: spec.text("livecd/volid") ?? making.wish.name,
+    timeout: 10,
+    entries: ["live", "toram", ...console.entries, ...softLevels(spec, making)],
+    ...(spec.words("livecd/bootargs").length > 0 ? { kernel_arguments: [...spec.words("livecd/bootargs")] } : {}),
+  };
+  if (addMediumFiles(spec, making)) medium["files"] = `${making.wish.name}/medium`;
+  addVerify(spec, medium, making);
+  making.stages["iso"] = medium;
+  making.about["iso"] = "The medium: the system's image, the kernel, the boot loaders.";
+  if (console.serial) {
+    making.stages["test"] = { kind: "boot-test", inputs: { image: "iso" }, firmware: ["uefi", "bios"], until: "login" };
+    making.about["test"] = "Does it boot?";
+  }
+  return { stage: "iso", file };
+}
+
+/** What is put into the medium's tree, in catalyst's order: blacklist, motd, settings, users, root overlay, fsscript, runlevels. */
+function addSystem(spec: TargetSpec, base: string, making: Making): string {
+  const { world, wish } = making;
+  const folder = "system";
+  const stage: Options = { kind: "rootfs", inputs: { base }, hostname: "livecd" };
+  let files = addPortage(spec, folder, making);
+  const blacklist = spec.words("livecd/modblacklist");
+  if (blacklist.length > 0) {
+    const text = ["# From livecd/modblacklist.", ...blacklist.map((module) => `blacklist ${module}`), ""].join("\n");
+    making.beside.push({ kind: "text", text, to: `${wish.name}/${folder}/etc/modprobe.d/livecd-blacklist.conf` });
+    files = true;
+  }
+  const type = spec.text("livecd/type") ?? "generic-livecd";
+  if (type !== "generic-livecd") left(making, spec, "livecd/type", `the texts, users and menus of ${type} are Gentoo's own`);
+  const motd = spec.text("livecd/motd");
+  if (motd !== undefined && type.startsWith("gentoo-"))
+    left(making, spec, "livecd/motd", `catalyst itself leaves it out with livecd/type ${type}`);
+  else if (motd !== undefined) {
+    beside(making, "file", motd, `${folder}/etc/motd`);
+    files = true;
+  }
+  for (const from of spec.words("livecd/root_overlay")) {
+    beside(making, "folder", from, folder);
+    files = true;
+  }
+  if (files) stage["files"] = `${wish.name}/${folder}`;
+  const users = spec.words("livecd/users");
+  if (users.length > 0) {
+    stage["users"] = users.map((name) => ({ name, comment: "Default LiveCD User", groups: world.userGroups }));
+    left(
+      making,
+      spec,
+      "livecd/users",
+      "the users have no password, as in catalyst: give them one by `password`, or a script that logs them in",
+    );
+  }
+  const scripts: Options[] = [];
+  const fsscript = spec.text("livecd/fsscript");
+  if (fsscript !== undefined) scripts.push({ file: beside(making, "file", fsscript, "fsscript.sh") });
+  addServices(spec, stage, scripts, making);
+  if (scripts.length > 0) stage["scripts"] = scripts;
+  making.stages["system"] = stage;
+  making.about["system"] = "livecd-stage2, the half that is the system: overlay, users, script, services.";
+  return "system";
+}
+
+function addServices(spec: TargetSpec, stage: Options, scripts: Options[], making: Making): void {
+  const { services } = making.world;
+  const wordsOf = (key: string): readonly RunlevelWord[] =>
+    spec.words(key).map((word) => {
+      const bar = word.indexOf("|");
+      return bar < 0 ? { key, script: word, runlevel: undefined } : { key, script: word.slice(0, bar), runlevel: word.slice(bar + 1) };
+    });
+  const [added, removed] = [wordsOf("livecd/rcadd"), wordsOf("livecd/rcdel")];
+  if (services === "openrc") {
+    const line = (verb: "add" | "delete", { script, runlevel }: RunlevelWord): string => {
+      if (verb === "add") return `rc-update add ${shellWord(script)} ${shellWord(runlevel ?? "default")}`;
+      return runlevel === undefined
+        ? `rc-update --all delete ${shellWord(script)}`
+        : `rc-update delete ${shellWord(script)} ${shellWord(runlevel)}`;
+    };
+    const lines = [...added.map((word) => line("add", word)), ...removed.map((word) => line("delete", word))];
+    if (lines.length > 0) scripts.push({ run: lines.join("\n") });
+    return;
+  }
+  const isDefault = ({ runlevel }: RunlevelWord): boolean => runlevel === undefined || runlevel === "default";
+  for (const word of [...added, ...removed]) {
+    if (!isDefault(word))
+      left(making, spec, word.key, `${word.script}: systemd has no runlevel ${word.runlevel}: it is enabled or disabled as a whole`);
+  }
+  if (added.length + removed.length > 0) {
+    stage["services"] = {
+      ...(added.length > 0 ? { enable: added.map(({ script }) => script) } : {}),
+      ...(removed.length > 0 ? { disable: removed.map(({ script }) => script) } : {}),
+    };
+  }
+}
+
+interface RunlevelWord {
+  readonly key: string;
+  readonly script: string;
+  readonly runlevel: string | undefined;
+}
+
+/** What is taken out again, in a stage of its own: in catalyst it comes behind the script, which may need what goes. */
+function addRemovals(spec: TargetSpec, base: string, making: Making): string {
+  const { world } = making;
+  const lines = [...depclean(spec, making)];
+  const remove = spec.words("livecd/unmerge");
+  const minimal =
+    spec.text("livecd/type") === "gentoo-release-minimal" ? ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*"] : [];
+  for (const path of [...spec.words("livecd/rm"), ...minimal]) {
+    const glob = globWord(path);
+    if (glob === undefined) left(making, spec, "livecd/rm", `${path} is no path from the root of the tree`);
+    else lines.push(`rm -rf -- ${glob}`);
+  }
+  for (const path of spec.words("livecd/empty")) {
+    const word = globWord(path) === undefined ? undefined : shellWord(path);
+    if (word === undefined) left(making, spec, "livecd/empty", `${path} is no path from the root of the tree`);
+    else lines.push(`if [ -d ${word} ] && [ ! -L ${word} ]; then find ${word} -mindepth 1 -delete; fi`);
+  }
+  if (remove.length === 0 && lines.length === 0) return base;
+  making.stages["smaller"] = {
+    kind: "rootfs",
+    inputs: { base },
+    ...(remove.length > 0 ? { remove: [...remove] } : {}),
+    ...(lines.length > 0 ? { scripts: [{ run: lines.join("\n") }] } : {}),
+  };
+  making.about["smaller"] = `What the medium does not need: ${world.name} packages, files, contents of folders.`;
+  return "smaller";
+}
+
+function depclean(spec: TargetSpec, making: Making): readonly string[] {
+  const wanted = spec.text("livecd/depclean");
+  if (wanted === "no") return [];
+  if (making.wish.world === "portage") return [`emerge --depclean --with-bdeps=${wanted === "keepbdeps" ? "y" : "n"}`];
+  if (wanted !== undefined) left(making, spec, "livecd/depclean", "packages that nothing needs stay: name them in `remove`");
+  return [];
+}
+
+/** A path with `*`, `?` and `[…]` for a shell, all else of it literal. Undefined: not below the root of the tree. */
+function globWord(path: string): string | undefined {
+  if (!path.startsWith("/") || path.split("/").includes("..") || path.split("/").every((part) => part === "" || part === "."))
+    return undefined;
+  return path.replace(/[^A-Za-z0-9_./*?[\]@%+=:,-]/gu, (character) => `\\${character}`);
+}
+
+/** The other half of livecd-stage2: a tree that is not the medium's, with the kernel and the boot loaders. */
+function addKernel(spec: TargetSpec, seed: string, making: Making): void {
+  const { world, wish } = making;
+  const [label, ...others] = spec.words("boot/kernel");
+  const key = (name: string): string => `boot/kernel/${label}/${name}`;
+  for (const other of others)
+    left(making, spec, "boot/kernel", `a medium has one kernel here: ${label}; ${other} would be another medium's`);
+  const sources = spec.words(key("sources"));
+  const isBuilt = (name: string): boolean => world.builtKernel.test(name);
+  const kernels = sources.filter(isBuilt);
+  for (const name of sources) {
+    if (!isBuilt(name))
+      left(
+        making,
+        spec,
+        key("sources"),
+        `${name} is sources of a kernel, which are not compiled here; ${kernels.length > 0 ? kernels.join(", ") : world.kernel} is taken`,
+      );
+  }
+  const packages = [...(kernels.length > 0 ? kernels : [world.kernel]), ...spec.words(key("packages"))];
+  making.stages["kernel-system"] = {
+    kind: "rootfs",
+    inputs: { base: seed },
+    packages: [...new Set([...packages, ...world.busybox, ...world.loaders])],
+  };
+  making.about["kernel-system"] = "livecd-stage2, the other half: a tree in which the kernel and the boot loaders are installed.";
+  if (spec.words(key("dracut_args")).length > 0) left(making, spec, key("dracut_args"), "the live init is ours, not dracut's");
+  if (spec.words(key("aliases")).length > 0) left(making, spec, key("aliases"), "entries of the menu have one name");
+  const overlay = spec.text(key("initramfs_overlay"));
+  making.stages["kernel"] = {
+    kind: "kernel",
+    inputs: { root: "kernel-system" },
+    initramfs: overlay === undefined ? {} : { files: beside(making, "folder", overlay, "initramfs") },
+  };
+  making.about["kernel"] = `The kernel "${label}" with its modules, and an initramfs that finds the medium.`;
+  making.stages["payloads"] = { kind: "payloads", inputs: { root: "kernel-system" }, grub: {} };
+  making.about["payloads"] = `Boot loaders of ${wish.name}, by BIOS and by UEFI.`;
+}
+
+/** The file system in a file. */
+function addImage(spec: TargetSpec | undefined, system: string, making: Making): { readonly stage: string; readonly file: string } {
+  const image: Options = { kind: "squashfs", inputs: { root: system, ...(spec === undefined ? {} : { kernel: "kernel" }) } };
+  if (spec !== undefined) {
+    const type = spec.text("livecd/fstype");
+    if (type !== undefined && type !== "squashfs") left(making, spec, "livecd/fstype", `the image is a squashfs, not ${type}`);
+    addImageOptions(spec, image, making);
+  }
+  making.stages["image"] = image;
+  making.about["image"] = "The system as one file, with the kernel's modules.";
+  return { stage: "image", file: "root.squashfs" };
+}
+
+/** Arguments of mksquashfs. */
+function addImageOptions(spec: TargetSpec, image: Options, making: Making): void {
+  const words = [...spec.words("livecd/fsops")];
+  const unknown: string[] = [];
+  while (words.length > 0) {
+    const word = words.shift()!;
+    if (word === "-comp" && ["gzip", "xz", "zstd"].includes(words[0] ?? "")) image["compression"] = words.shift();
+    else if (word === "-Xbcj" && words[0] === "x86")
+      words.shift(); // ours does so too
+    else if (word === "-comp") unknown.push(`${word} ${words.shift() ?? ""}`.trim());
+    else unknown.push(word);
+  }
+  if (unknown.length > 0) left(making, spec, "livecd/fsops", `of its arguments these are not known: ${unknown.join(" ")}`);
+}
+
+function isoName(spec: TargetSpec, making: Making): string {
+  const iso = spec.text("livecd/iso");
+  if (iso === undefined) return `${making.wish.name}.iso`;
+  const base = iso
+    .slice(iso.lastIndexOf("/") + 1)
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "");
+  const name = base === "" ? `${making.wish.name}.iso` : base.endsWith(".iso") ? base : `${base}.iso`;
+  if (name !== iso) left(making, spec, "livecd/iso", `the image is named ${name}, and \`hiperiso live build --to\` says where it goes`);
+  return name;
+}
+
+/** Of a label with blanks no boot loader finds the medium: `search --label`, `root=live:CDLABEL=`. */
+function volumeId(spec: TargetSpec, making: Making): string {
+  const wanted = spec.text("livecd/volid") ?? making.wish.name;
+  const id = wanted
+    .toUpperCase()
+    .replaceAll(/[^A-Z0-9_]/g, "_")
+    .slice(0, 32);
+  if (spec.text("livecd/volid") !== undefined && id !== wanted)
+    left(making, spec, "livecd/volid", `the volume's name is ${id}: other characters are not found by every boot loader`);
+  return id;
+}
+
+/** Consoles of the first kernel, and whether the system's own words go to the serial port. */
+function consolesOf(spec: TargetSpec, making: Making): { readonly entries: readonly unknown[]; readonly serial: boolean } {
+  const [label] = spec.words("boot/kernel");
+  const consoles = spec.words(`boot/kernel/${label}/console`);
+  const onSerial = [...consoles, ...spec.words("livecd/bootargs").map((word) => word.replace(/^console=/, ""))].some((word) =>
+    /^ttyS0/.test(word),
+  );
+  const entries = consoles.flatMap((name): readonly unknown[] =>
+    /^ttyS0/.test(name)
+      ? ["serial"]
+      : [
+          {
+            id: `console-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
+            title: `${making.wish.name} (console ${name})`,
+            arguments: [`console=${name}`],
+          },
+        ],
+  );
+  return { entries: [...new Map(entries.map((entry) => [JSON.stringify(entry), entry])).values()], serial: onSerial };
+}
+
+function softLevels(spec: TargetSpec, making: Making): readonly unknown[] {
+  const [label] = spec.words("boot/kernel");
+  return [...new Set(spec.words(`boot/kernel/${label}/softlevel`))].map((name) => ({
+    id: `softlevel-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`,
+    title: `${making.wish.name} (${name})`,
+    arguments: [`softlevel=${name}`],
+  }));
+}
+
+/** What lies on the medium beside the image. */
+function addMediumFiles(spec: TargetSpec, making: Making): boolean {
+  const overlays = spec.words("livecd/overlay");
+  for (const from of overlays) beside(making, "folder", from, "medium");
+  const readme = spec.text("livecd/readme");
+  if (readme !== undefined) beside(making, "file", readme, "medium/README.txt");
+  return overlays.length > 0 || readme !== undefined;
+}
+
+function addVerify(spec: TargetSpec, medium: Options, making: Making): void {
+  if (spec.text("livecd/verify") !== undefined) {
+    medium["checksums"] = true;
+    left(making, spec, "livecd/verify", "the list on the medium is /sha256sum.txt, for sha256sum; the initramfs does not look at it");
+  }
+  if (spec.text("livecd/iso_extra_partition") !== undefined) {
+    left(making, spec, "livecd/iso_extra_partition", "an ISO has no partition for changes here: a stage of kind disk has one");
+  }
+}
