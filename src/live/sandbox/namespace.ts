@@ -26,6 +26,8 @@ export interface NamespaceOptions {
   readonly data?: Uint8Array;
   /** Takes the standard output; collected otherwise, `STDOUT_BYTES_MAX` at most. */
   readonly take?: (stdout: AsyncIterable<Uint8Array>) => Promise<void>;
+  /** Told of each piece of the error output as it comes. */
+  readonly hearError?: (chunk: Uint8Array) => void;
   readonly variables?: Readonly<Record<string, string>>;
   /** A command of the tree is heard in the stage's log, and has pipes for its outputs. */
   readonly kind?: "tool" | "command";
@@ -55,7 +57,7 @@ const WAIT_FOR_IDS = `echo ready >&3; read -r _ <&5 || exit 125; exec "$@" 5<&-`
 const RUN_AND_TELL = `
 "$@" 3>&- 5<&-
 status=$?
-left=yes
+left=yes ended=
 while [ -n "$left" ]; do
   left=
   for entry in /proc/[0-9]*; do
@@ -66,8 +68,10 @@ while [ -n "$left" ]; do
       case $key in Name:) name=$value ;; State:) state=\${value%% *}; break ;; esac
     done 2>/dev/null <"$entry/status"
     case $state in ""|Z|X) continue ;; esac
-    kill -9 "$pid" && echo "left $name" >&3
     left=yes
+    case " $ended " in *" $pid "*) continue ;; esac
+    kill -9 "$pid" && echo "left $name" >&3
+    ended="$ended $pid"
   done
 done
 echo "status $status" >&3
@@ -156,7 +160,7 @@ export async function runInNamespace(
   plan: AcceptedPlan,
   command: readonly string[],
   run: SandboxRun,
-  { input, data, take, variables, kind = "tool" }: NamespaceOptions = {},
+  { input, data, take, hearError, variables, kind = "tool" }: NamespaceOptions = {},
 ): Promise<NamespaceAnswer> {
   const { env, job, log } = run;
   job.signal.throwIfAborted();
@@ -198,7 +202,7 @@ export async function runInNamespace(
   const stdout = child.stdout as Readable;
   const work = [
     guarded(take === undefined ? heard.collect(stdout) : taken(take, stdout)),
-    guarded(heard.listen(child.stderr as Readable)),
+    guarded(heard.listen(child.stderr as Readable, hearError)),
     guarded(report.hear(pipes[3] as Readable)),
     guarded(identify()),
     ...(input === undefined ? [] : [guarded(feed(input, child.stdin!))]),
@@ -264,8 +268,9 @@ class Heard {
     }
   }
 
-  async listen(stream: AsyncIterable<Uint8Array>): Promise<void> {
+  async listen(stream: AsyncIterable<Uint8Array>, hearError: NamespaceOptions["hearError"]): Promise<void> {
     for await (const chunk of stream) {
+      hearError?.(chunk);
       this.#hear(chunk);
       this.#stderr = Buffer.concat([this.#stderr, chunk]).subarray(-TAIL_BYTES);
     }

@@ -43,6 +43,8 @@ export interface TreeCommand {
   readonly input?: AsyncIterable<Uint8Array>;
   /** Seen by the command as a file at `SCRIPT_PATH`, which is outside of the tree. */
   readonly script?: string;
+  /** Told of each piece of the error output as it comes. */
+  readonly hearError?: (chunk: Uint8Array) => void;
   /** Any status is an answer. Otherwise all but 0 is thrown, with the last lines. */
   readonly anyStatus?: boolean;
 }
@@ -52,6 +54,8 @@ export interface TreeAnswer {
   readonly stdout: string;
   /** Its end, where it is long. */
   readonly stderr: string;
+  /** Both outputs as they came; their end, where they are long. */
+  readonly output: string;
   /** Of both outputs, as they came. */
   readonly lastLines: string;
   /** Names of processes that still ran when the command ended. They are gone now. */
@@ -198,12 +202,13 @@ class SandboxedTree implements Tree {
   }
 
   async run(command: readonly string[], options: TreeCommand = {}): Promise<TreeAnswer> {
-    const { input, script, anyStatus = false } = options;
+    const { input, script, hearError, anyStatus = false } = options;
     const bubble = await this.bubbleArguments(options);
     this.#run.log?.append(`# ${command.join(" ")}\n`);
     const answer = await runInNamespace(this.#plan, [...bubble, "--", ...command], this.#run, {
       kind: "command",
       ...(input === undefined ? {} : { input }),
+      ...(hearError === undefined ? {} : { hearError }),
       ...(script === undefined ? {} : { data: new TextEncoder().encode(script) }),
     }).finally(() => {
       this.#index = undefined;
@@ -219,7 +224,7 @@ class SandboxedTree implements Tree {
       const where = command.join(" ");
       throw new HiperisoError({ what: "run a command in a tree", where, expected: "exit status 0", found: `${status}: ${lastLines}` });
     }
-    return { status, stdout: new TextDecoder().decode(stdout), stderr, lastLines, leftBehind };
+    return { status, stdout: new TextDecoder().decode(stdout), stderr, output: tail, lastLines, leftBehind };
   }
 
   /** bubblewrap, with the tree as the root and everything of the computer left out. */
