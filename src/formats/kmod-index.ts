@@ -171,6 +171,7 @@ export function decodeKmodIndex(file: Uint8Array, where: string): readonly KmodE
     }
     for (const [letter, child, childAt] of children) visit(child, offset, childAt, key + String.fromCharCode(letter));
   };
-  if ((u32(8) & OFFSET_MASK) !== 0) visit(u32(8), file.length, 8, "");
+  // The root of an empty index has no parts, and so stands at the end.
+  if ((u32(8) & OFFSET_MASK) !== 0) visit(u32(8), file.length + 1, 8, "");
   return entries;
 }

@@ -1,39 +1,236 @@
-/** A root file system as a squashfs: compressed, read only, the live medium's root. */
-import { createReadStream } from "node:fs";
+/** A root file system as a compressed image that is only read, the live medium's root: squashfs or erofs, on request with a tree of hashes. */
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { mkdir, open, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { stageKind } from "../stage.ts";
-import { runTool, toolVersion } from "../tool.ts";
+import { HiperisoError } from "../../contract/error.ts";
+import { type ByteText, joined, readable } from "../../formats/byte-text.ts";
+import { writeTar } from "../../formats/tar.ts";
+import type { TarMember } from "../../formats/tar-entry.ts";
+import { readTar } from "../../formats/tar-reader.ts";
+import { hashVerityTree, VERITY_BLOCK_BYTES } from "../../formats/verity.ts";
+import { readSandboxFacts } from "../sandbox/facts.ts";
+import { runInNamespace } from "../sandbox/namespace.ts";
+import { acceptedPlan, planSandbox } from "../sandbox/plan.ts";
+import { openTree } from "../sandbox/tree.ts";
+import { type StageRun, type StageSurroundings, stageKind } from "../stage.ts";
+import { askTool, runTool, toolVersion } from "../tool.ts";
 
-const Options = z.strictObject({
-  compression: z.enum(["gzip", "xz", "zstd"]).default("zstd"),
-});
+const COMPRESSIONS = { squashfs: ["gzip", "xz", "zstd", "lz4"], erofs: ["lz4", "lz4hc", "none"] } as const;
 
-const ARGUMENTS = { gzip: ["-comp", "gzip"], xz: ["-comp", "xz", "-Xbcj", "x86"], zstd: ["-comp", "zstd", "-Xcompression-level", "19"] };
+const Options = z
+  .strictObject({
+    format: z.enum(["squashfs", "erofs"]).default("squashfs"),
+    compression: z
+      .enum(["gzip", "xz", "zstd", "lz4", "lz4hc", "none"])
+      .optional()
+      .describe("Of squashfs: zstd (unless given), xz, gzip, lz4. Of erofs: lz4hc (unless given), lz4, none."),
+    block_kib: z
+      .union([128, 256, 512, 1024].map((size) => z.literal(size)))
+      .default(128)
+      .describe("Of squashfs, KiB: larger ones are smaller in all, and slower to read at random."),
+    verity: z.boolean().default(false).describe("A tree of hashes beside it (dm-verity): what is read is checked against the root hash."),
+  })
+  .refine(({ format, compression }) => compression === undefined || (COMPRESSIONS[format] as readonly string[]).includes(compression), {
+    path: ["compression"],
+    message: "squashfs is compressed by gzip, xz, zstd or lz4; erofs by lz4, lz4hc or none",
+  });
+type Options = z.infer<typeof Options>;
 
-/** Output: `root.squashfs`. The tar it is made from carries owners and devices, so this needs no root. */
+const ARGUMENTS: Readonly<Record<(typeof COMPRESSIONS.squashfs)[number], readonly string[]>> = {
+  gzip: ["-comp", "gzip"],
+  xz: ["-comp", "xz", "-Xbcj", "x86"],
+  zstd: ["-comp", "zstd", "-Xcompression-level", "19"],
+  lz4: ["-comp", "lz4", "-Xhc"],
+};
+
+/** What `image.json` says. */
+interface ImageFacts {
+  readonly format: Options["format"];
+  readonly file: string;
+  readonly sizeBytes: number;
+  /** Releases of the kernels whose modules are in it. */
+  readonly modules: readonly string[];
+  /** All that `veritysetup open` needs; bytes as hexadecimal digits. */
+  readonly verity?: {
+    readonly file: string;
+    readonly rootHash: string;
+    readonly salt: string;
+    readonly uuid: string;
+    readonly algorithm: string;
+    readonly dataBlocks: number;
+    readonly blockBytes: number;
+  };
+}
+
+/**
+ * Output: `root.squashfs` or `root.erofs`, `image.json`, and with `verity` also `root.verity`. The kernel stage's modules go into the root file
+ * system. The tar that it is made from carries owners and devices, so a squashfs needs no rights.
+ */
 export const squashfsStage = stageKind({
   kind: "squashfs",
-  revision: 1,
+  revision: 2,
   options: Options,
-  inputs: { root: "required" },
+  inputs: { root: "required", kernel: "optional" },
+  needs: { cores: "all", memoryMb: 1024 },
 
-  async ingredients(_options, { env, job }) {
-    return { mksquashfs: await toolVersion("mksquashfs", ["-version"], { env, signal: job.signal }) };
+  async ingredients({ format }, surroundings) {
+    const { env, job } = surroundings;
+    if (format === "squashfs") return { mksquashfs: await toolVersion("mksquashfs", ["-version"], { env, signal: job.signal }) };
+    return { "mkfs.erofs": (await erofsTool(surroundings)).version };
   },
 
-  async run({ compression }, { inputs, output, epochS, env, job }) {
-    // The tar names no root folder of its own: without the -root options its mode would be 0777 and its time now.
-    // SOURCE_DATE_EPOCH beside these times is a fatal error of mksquashfs, so tools are never given it here.
-    const times = ["-mkfs-time", `${epochS}`, "-all-time", `${epochS}`, "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"];
-    await runTool(
-      "mksquashfs",
-      ["-", join(output, "root.squashfs"), "-tar", "-noappend", ...ARGUMENTS[compression], ...times, "-no-progress", "-quiet"],
-      {
-        env,
-        signal: job.signal,
-        input: createReadStream(join(inputs["root"]!, "root.tar")),
-      },
-    );
+  async run(options, run) {
+    const root = join(run.inputs["root"]!, "root.tar");
+    const kernel = run.inputs["kernel"];
+    const file = `root.${options.format}`;
+    const target = join(run.output, file);
+    const modules = new Set<string>();
+    const merged = mergedRoot(root, kernel === undefined ? undefined : join(kernel, "modules.tar"), modules);
+    if (options.format === "squashfs") await makeSquashfs(merged, target, options, run);
+    else await makeErofs(merged, target, options, run);
+    // It may fill the image's last block: the size is asked for after it.
+    const verity = options.verity ? { verity: await addVerity(target, run) } : {};
+    const sizeBytes = (await stat(target)).size;
+    const facts: ImageFacts = { format: options.format, file, sizeBytes, modules: [...modules].sort(), ...verity };
+    await writeFile(join(run.output, "image.json"), `${JSON.stringify(facts, null, 2)}\n`);
   },
 });
+
+/** Where modules are: `lib/modules/<release>/…`, or below usr/lib. */
+const MODULES = /^(?:usr\/)?lib\/modules\/([^/]+)\/modules\.dep$/;
+
+/**
+ * The root file system as an archive, with the kernel's modules in it: below usr/lib where lib is a link to it (merged /usr), as its own
+ * modules would be. Modules of the same release that are there already are left out, as is the folder itself: what comes twice would count twice.
+ * Releases of all modules are put into `found` on the way.
+ */
+async function* mergedRoot(root: string, modules: string | undefined, found: Set<string>): AsyncGenerator<Uint8Array> {
+  const added = modules === undefined ? undefined : await moduleReleases(modules);
+  const isReplaced = (path: string): boolean => {
+    const release = /^(?:usr\/)?lib\/modules\/([^/]+)(?:\/|$)/.exec(path)?.[1];
+    return release !== undefined && added?.has(release) === true;
+  };
+  const members = async function* (): AsyncGenerator<TarMember> {
+    const there = new Set<string>();
+    let prefix = "";
+    for await (const member of readTar(createReadStream(root), { where: root })) {
+      const path = readable(member.entry.path);
+      const release = MODULES.exec(path)?.[1];
+      if (release !== undefined) found.add(release);
+      if (isReplaced(path)) continue;
+      if (path === "lib" && member.entry.kind === "symlink") prefix = "usr";
+      if (member.entry.kind === "directory") there.add(path);
+      yield member;
+    }
+    if (modules === undefined) return;
+    for (const release of added ?? []) found.add(release);
+    for await (const member of readTar(createReadStream(modules), { where: modules })) {
+      const path = joined(prefix as ByteText, member.entry.path);
+      if (!there.has(readable(path))) yield { ...member, entry: { ...member.entry, path } };
+    }
+  };
+  yield* writeTar(members());
+}
+
+async function moduleReleases(tar: string): Promise<ReadonlySet<string>> {
+  const releases = new Set<string>();
+  for await (const { entry } of readTar(createReadStream(tar), { where: tar })) {
+    const release = MODULES.exec(readable(entry.path))?.[1];
+    if (release !== undefined) releases.add(release);
+  }
+  return releases;
+}
+
+async function makeSquashfs(tar: AsyncIterable<Uint8Array>, target: string, options: Options, run: StageRun): Promise<void> {
+  const { epochS, env, job, log, cores } = run;
+  // The tar names no root folder of its own: without the -root options its mode would be 0777 and its time now.
+  // SOURCE_DATE_EPOCH beside these times is a fatal error of mksquashfs, so tools are never given it here.
+  const times = ["-mkfs-time", `${epochS}`, "-all-time", `${epochS}`, "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"];
+  const compression = ARGUMENTS[(options.compression ?? "zstd") as keyof typeof ARGUMENTS];
+  const size = ["-b", `${options.block_kib}K`];
+  await runTool(
+    "mksquashfs",
+    ["-", target, "-tar", "-noappend", ...compression, ...size, ...times, "-processors", `${cores}`, "-no-progress", "-quiet"],
+    { env, signal: job.signal, input: Readable.from(tar), log },
+  );
+}
+
+/** The first release whose mkfs.erofs takes an archive; before it a folder must be laid out, with its owners, in a namespace. */
+const EROFS_WITH_TAR = [1, 7] as const;
+
+async function erofsTool({ env, job }: StageSurroundings): Promise<{ readonly version: string; readonly takesTar: boolean }> {
+  const { lastLines } = await askTool("mkfs.erofs", ["-V"], { env, signal: job.signal });
+  const version = lastLines.split("\n").find((line) => /\d+\.\d+/.test(line)) ?? lastLines;
+  const [, major, minor] = /(\d+)\.(\d+)/.exec(version) ?? [];
+  const number = [Number(major ?? 0), Number(minor ?? 0)] as const;
+  const takesTar = number[0] > EROFS_WITH_TAR[0] || (number[0] === EROFS_WITH_TAR[0] && number[1] >= EROFS_WITH_TAR[1]);
+  return { version, takesTar };
+}
+
+async function makeErofs(tar: AsyncIterable<Uint8Array>, target: string, options: Options, run: StageRun): Promise<void> {
+  const { hash, epochS, env, job, log, scratch } = run;
+  const compression = options.compression ?? "lz4hc";
+  const args = [...(compression === "none" ? [] : [`-z${compression}`]), `-T${epochS}`, `-U${uuidText(uuidOf(hash))}`];
+  if ((await erofsTool(run)).takesTar) {
+    await runTool("mkfs.erofs", ["--tar=f", ...args, target, "-"], { env, signal: job.signal, input: Readable.from(tar), log });
+    return;
+  }
+  const merged = join(scratch, "merged.tar");
+  await pipeline(Readable.from(tar), createWriteStream(merged));
+  for await (const { entry } of readTar(createReadStream(merged), { where: merged })) {
+    if (entry.kind !== "character-device" && entry.kind !== "block-device") continue;
+    const hint = "Take squashfs, or a newer mkfs.erofs, which makes it from an archive.";
+    const found = `the device node ${readable(entry.path)}, which a folder cannot hold here`;
+    throw new HiperisoError({ what: "make an erofs", expected: `mkfs.erofs ${EROFS_WITH_TAR.join(".")} or later`, found, hint });
+  }
+  const place = join(scratch, "erofs");
+  await mkdir(place);
+  await using tree = await openTree({ tar: merged, scratch: place, run });
+  // The namespace's root may not be able to write where the person may: the image is made beside the tree.
+  const plan = acceptedPlan(planSandbox(await readSandboxFacts(env)));
+  const { status, tail } = await runInNamespace(plan, ["mkfs.erofs", ...args, target, tree.root], run);
+  if (status !== 0) throw new HiperisoError({ what: "run mkfs.erofs", expected: "exit status 0", found: `${status}: ${tail}` });
+}
+
+/** Writes the hash tree beside the image. Salt and UUID are the recipe's, so that two builds give the same bytes. */
+async function addVerity(image: string, { hash, output }: StageRun): Promise<NonNullable<ImageFacts["verity"]>> {
+  await padToBlocks(image);
+  const salt = createHash("sha256").update(`verity salt ${hash}`).digest();
+  const uuid = uuidOf(hash);
+  const { rootHash, file, dataBlocks } = await hashVerityTree(createReadStream(image, { highWaterMark: 1024 * 1024 }), { salt, uuid });
+  await writeFile(join(output, "root.verity"), file);
+  return {
+    ...{ file: "root.verity", rootHash, salt: salt.toString("hex"), uuid: uuidText(uuid) },
+    ...{ algorithm: "sha256", dataBlocks, blockBytes: VERITY_BLOCK_BYTES },
+  };
+}
+
+/** mksquashfs fills its last block with zeros unless it is told not to; this holds where another program does not. */
+async function padToBlocks(image: string): Promise<void> {
+  const { size } = await stat(image);
+  const rest = size % VERITY_BLOCK_BYTES;
+  if (rest === 0) return;
+  const file = await open(image, "a");
+  try {
+    await file.write(new Uint8Array(VERITY_BLOCK_BYTES - rest));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Of 64 hexadecimal digits the first 32, marked as a UUID of version 8 (RFC 9562, 5.8: whatever its maker likes). */
+function uuidOf(hash: string): Uint8Array {
+  const bytes = Buffer.from(hash.slice(0, 32), "hex");
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return bytes;
+}
+
+const uuidText = (bytes: Uint8Array): string =>
+  Buffer.from(bytes)
+    .toString("hex")
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
