@@ -92,18 +92,26 @@ function concatenated(blocks: readonly Uint8Array[]): Uint8Array {
 
 /**
  * The entries of one archive, in its order, and the offset behind its trailer (another may follow, as in an initramfs).
+ * A file with several names has its bytes at one of them only; all are given them. The root itself, ".", is left out.
  * Throws with the offset of what is wrong: no magic, digits that are none, a name or file that runs past the end, no trailer.
  */
 export function decodeCpio(bytes: Uint8Array, where: string): { readonly entries: readonly TreeEntry[]; readonly end: number } {
   const entries: TreeEntry[] = [];
+  /** By device and inode: the bytes that files with several names have. */
+  const shared = new Map<string, Uint8Array>();
+  const names = new Map<number, string>();
   for (let offset = 0; ; ) {
-    const { name, mode, major, minor, content, end } = decodeEntry(bytes, offset, where);
-    if (name === TRAILER) return { entries, end };
+    const { name, mode, major, minor, content, end, links, file } = decodeEntry(bytes, offset, where);
+    if (name === TRAILER) return { entries: withContents(entries, names, shared), end };
     const permissions = mode & 0o7777;
     const path = name.replace(/^(?:\.?\/)+/, "").replace(/\/+$/, "");
+    if (links > 1 && (mode & TYPE_MASK) === TYPES.file) {
+      names.set(entries.length, file);
+      if (content.length > 0) shared.set(file, content);
+    }
     switch (mode & TYPE_MASK) {
       case TYPES.directory:
-        entries.push({ kind: "directory", path, mode: permissions });
+        if (path !== ".") entries.push({ kind: "directory", path, mode: permissions });
         break;
       case TYPES.file:
         entries.push({ kind: "file", path, mode: permissions, content });
@@ -129,6 +137,17 @@ export function decodeCpio(bytes: Uint8Array, where: string): { readonly entries
   }
 }
 
+function withContents(
+  entries: readonly TreeEntry[],
+  names: ReadonlyMap<number, string>,
+  shared: ReadonlyMap<string, Uint8Array>,
+): readonly TreeEntry[] {
+  return entries.map((entry, index) => {
+    const content = shared.get(names.get(index) ?? "");
+    return entry.kind === "file" && content !== undefined ? { ...entry, content } : entry;
+  });
+}
+
 function decodeEntry(bytes: Uint8Array, offset: number, where: string) {
   const bad = (at: number, expected: string, found: string) =>
     new HiperisoError({ what: "read a cpio archive", where: `${where}@${at}`, expected, found });
@@ -151,7 +170,9 @@ function decodeEntry(bytes: Uint8Array, offset: number, where: string) {
   if (bytes[nameStart + nameBytes - 1] !== 0)
     throw bad(nameStart + nameBytes - 1, "a NUL behind the name", `${bytes[nameStart + nameBytes - 1]}`);
   const name = new TextDecoder().decode(bytes.subarray(nameStart, nameStart + nameBytes - 1));
-  return { name, mode, major, minor, content: bytes.subarray(contentStart, contentStart + contentBytes), end: Math.min(end, bytes.length) };
+  const content = bytes.subarray(contentStart, contentStart + contentBytes);
+  const file = `${number(62)}:${number(70)}:${number(6)}`;
+  return { name, mode, major, minor, content, links: number(38), file, end: Math.min(end, bytes.length) };
 }
 
 const aligned = (offset: number): number => Math.ceil(offset / 4) * 4;

@@ -7,18 +7,27 @@ import { z } from "zod";
 import { HiperisoError } from "../contract/error.ts";
 import { encodeCpio } from "../formats/cpio.ts";
 import type { TreeEntry } from "../formats/file-tree.ts";
+import { type FileLookup, programClosure } from "./elf-closure.ts";
+import { folderLookup } from "./folder-lookup.ts";
+import { foreignInitramfs } from "./foreign-initramfs.ts";
 import { readLiveJson, writeLiveJson } from "./live-json.ts";
 import { chosenModules } from "./module-folder.ts";
 import { takeFiles, treeEntriesOf } from "./source-file.ts";
 import { readSourceTree, sourcePath, treeDigest } from "./source-files.ts";
 import type { StageRun, StageSurroundings } from "./stage.ts";
+import { unpackPackages } from "./stages/unpack.ts";
 import { openTarTree } from "./tar-tree.ts";
-import { BusyboxSchema, busyboxEntries, DevicesSchema, deviceEntries } from "./tree-parts.ts";
+import { BusyboxSchema, busyboxLinks, DevicesSchema, deviceEntries } from "./tree-parts.ts";
 
 const MODULE = z.string().regex(/^[A-Za-z0-9_-]+$/);
 
 export const InitramfsOptions = {
-  by: z.enum(["own"]).default("own").describe("Who makes it, and finds the medium: our own init."),
+  by: z
+    .enum(["own", "live-boot", "dracut"])
+    .default("own")
+    .describe(
+      "Who makes it, and finds the medium: our own init, or initramfs-tools with live-boot or dracut, installed in the input `root`.",
+    ),
   files: z.string().optional().describe("Folder beside the spec whose files go in as they are; an `init` there replaces ours."),
   busybox: BusyboxSchema.optional(),
   devices: DevicesSchema,
@@ -26,6 +35,14 @@ export const InitramfsOptions = {
     .union([z.literal("all"), z.array(MODULE)])
     .default([])
     .describe("Of the kernel stage's modules, those that go in beside what most media need; or all of them."),
+  modules_if_there: z.array(MODULE).default([]).describe("More of them, where the kernel stage has them."),
+  programs: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      "Names or paths of programs of the input `root` or `packages`, which go in with their libraries. `veritysetup` is what verity needs.",
+    ),
+  arguments: z.array(z.string().min(1)).default([]).describe("Further words for mkinitramfs or dracut."),
   network: z.boolean().default(false).describe("Drivers of network cards too, for a root image that comes over the network."),
 };
 export const InitramfsSchema = z.strictObject(InitramfsOptions);
@@ -123,10 +140,13 @@ const NETWORK_MODULES = [
   ...["r8152", "cdc_ether", "asix", "smsc95xx", "af_packet"],
 ];
 
-export async function initramfsIngredients({ files }: InitramfsWish, { planFolder }: StageSurroundings): Promise<Record<string, string>> {
+export async function initramfsIngredients(
+  { by, files }: InitramfsWish,
+  { planFolder }: StageSurroundings,
+): Promise<Record<string, string>> {
   return {
     ...(files === undefined ? {} : { files: treeDigest(await readSourceTree(sourcePath(planFolder, files))) }),
-    init: treeDigest(await readSourceTree(OWN_INIT)),
+    ...(by === "own" ? { init: treeDigest(await readSourceTree(OWN_INIT)) } : {}),
     zlib: process.versions.zlib,
   };
 }
@@ -138,22 +158,66 @@ export interface InitramfsInputs {
   readonly busybox: string | undefined;
   /** Output of a root file system's stage. */
   readonly root: string | undefined;
+  /** Output of a stage of kind package. */
+  readonly packages: string | undefined;
 }
 
 /** Writes `initrd.img` and `live.json` into the stage's output. */
 export async function writeInitramfs(wish: InitramfsWish, inputs: InitramfsInputs, run: StageRun): Promise<void> {
   const { release } = await readLiveJson(inputs.kernel);
-  const { files, busybox = OWN_BUSYBOX, devices, network } = wish;
+  const image = join(run.output, "initrd.img");
+  if (wish.by === "own") await writeFile(image, await ownInitramfs(wish, release, inputs, run));
+  else await writeFile(image, await foreignInitramfs({ ...wish, by: wish.by, release, kernel: inputs.kernel, root: inputs.root }, run));
+  await writeLiveJson(run.output, { initramfs: wish.by, release, network: wish.by !== "own" || wish.network });
+}
+
+async function ownInitramfs(wish: InitramfsWish, release: string, inputs: InitramfsInputs, run: StageRun): Promise<Uint8Array> {
+  const { files, busybox = OWN_BUSYBOX, devices, programs } = wish;
+  await using tree = await programTree(inputs, run);
   const entries: readonly TreeEntry[] = [
     ...(await readSourceTree(OWN_INIT)),
-    ...busyboxEntries(await busyboxProgram(inputs), busybox),
+    ...(await programEntries(["bin/busybox", ...programs], inputs, tree)),
+    ...busyboxLinks(busybox),
     ...deviceEntries({ ...OWN_DEVICES, ...devices }),
     ...(await moduleEntries(wish, release, inputs.kernel, run)),
     ...(files === undefined ? [] : await readSourceTree(sourcePath(run.planFolder, files))),
   ];
   // gzip, because an emulated processor unpacks it in a fraction of what xz takes.
-  await writeFile(join(run.output, "initrd.img"), gzipSync(encodeCpio(entries, { mtimeS: run.epochS }), { level: 9 }));
-  await writeLiveJson(run.output, { initramfs: "own", release, network });
+  return gzipSync(encodeCpio(entries, { mtimeS: run.epochS }), { level: 9 });
+}
+
+/** Where programs come from: of the root file system and the packages, the first that is given. */
+async function programTree({ root, packages }: InitramfsInputs, run: StageRun): Promise<(FileLookup & AsyncDisposable) | undefined> {
+  if (root !== undefined) return await openTarTree(join(root, "root.tar"));
+  if (packages === undefined) return undefined;
+  const folder = join(run.scratch, "programs");
+  await mkdir(folder);
+  await unpackPackages(packages, folder, run);
+  return { ...(await folderLookup(folder)), [Symbol.asyncDispose]: async () => {} };
+}
+
+/** The programs with their libraries, at the places where these are looked for. busybox is the stage's where there is one for it. */
+async function programEntries(
+  programs: readonly string[],
+  { busybox }: InitramfsInputs,
+  tree: FileLookup | undefined,
+): Promise<readonly TreeEntry[]> {
+  const own = busybox === undefined ? undefined : await readFile(join(busybox, "busybox"));
+  const wanted = own === undefined ? programs : programs.slice(1);
+  if (wanted.length > 0 && tree === undefined) {
+    throw new HiperisoError({
+      what: "make an initramfs",
+      where: wanted.join(", "),
+      expected: "an input that has these programs: busybox, root or packages",
+      found: "none",
+      hint: "busybox can be a stage of kind unpack that takes bin/busybox out of busybox-static.",
+      kind: "usage",
+    });
+  }
+  const closure = tree === undefined ? [] : await programClosure(wanted, tree);
+  return [...(own === undefined ? [] : [{ path: "bin/busybox", content: own }]), ...closure].map(
+    ({ path, content }): TreeEntry => ({ kind: "file", path, mode: 0o755, content }),
+  );
 }
 
 const OWN_DEVICES: z.infer<typeof DevicesSchema> = {
@@ -161,23 +225,8 @@ const OWN_DEVICES: z.infer<typeof DevicesSchema> = {
   "dev/null": { type: "character", major: 1, minor: 3, mode: "0666" },
 };
 
-async function busyboxProgram({ busybox, root }: InitramfsInputs): Promise<Uint8Array> {
-  if (busybox !== undefined) return await readFile(join(busybox, "busybox"));
-  if (root !== undefined) {
-    await using tree = await openTarTree(join(root, "root.tar"));
-    const program = (await tree.read("bin/busybox")) ?? (await tree.read("usr/bin/busybox"));
-    if (program !== undefined) return program;
-  }
-  throw new HiperisoError({
-    what: "make an initramfs",
-    expected: "busybox, from the input `busybox` or in the root file system of the input `root`",
-    found: "none",
-    hint: "Give it a stage of kind unpack that takes bin/busybox out of busybox-static.",
-  });
-}
-
 async function moduleEntries(
-  { modules, network }: InitramfsWish,
+  { modules, modules_if_there, network }: InitramfsWish,
   release: string,
   kernel: string,
   run: StageRun,
@@ -185,6 +234,6 @@ async function moduleEntries(
   const tree = join(run.scratch, "initramfs");
   await mkdir(tree);
   await takeFiles(join(kernel, "modules.tar"), () => true, tree);
-  const ifThere = [...MEDIUM_MODULES, ...(network ? NETWORK_MODULES : [])];
+  const ifThere = [...modules_if_there, ...MEDIUM_MODULES, ...(network ? NETWORK_MODULES : [])];
   return await treeEntriesOf(await chosenModules(join(tree, "lib/modules", release), { modules, ifThere }, run));
 }

@@ -9,10 +9,13 @@ export const BusyboxSchema = z.record(z.string(), z.array(z.string().min(1))).de
 
 /** The program once, at bin/busybox, and a link to it for each name. */
 export function busyboxEntries(program: Uint8Array, folders: z.infer<typeof BusyboxSchema>): readonly TreeEntry[] {
-  const links = Object.entries(folders).flatMap(([folder, names]) =>
+  return [{ kind: "file", path: "bin/busybox", mode: 0o755, content: program }, ...busyboxLinks(folders)];
+}
+
+export function busyboxLinks(folders: z.infer<typeof BusyboxSchema>): readonly TreeEntry[] {
+  return Object.entries(folders).flatMap(([folder, names]) =>
     names.map((name): TreeEntry => ({ kind: "symlink", path: `${folder}/${name}`, target: "/bin/busybox" })),
   );
-  return [{ kind: "file", path: "bin/busybox", mode: 0o755, content: program }, ...links];
 }
 
 export const DevicesSchema = z

@@ -43,6 +43,24 @@ describe("a cpio archive", () => {
     expect(decodeCpio(both.subarray(end), "second").entries).toEqual([]);
   });
 
+  test("gives every name of a file the bytes that stand at one of them", () => {
+    const linked = encodeCpio(
+      [
+        { kind: "file", path: "a", mode: 0o644, content: new Uint8Array() },
+        { kind: "file", path: "b", mode: 0o644, content: text("bytes") },
+        { kind: "file", path: "c", mode: 0o644, content: new Uint8Array() },
+      ],
+      { mtimeS: 0 },
+    );
+    const header = (name: string): number => Buffer.from(linked).indexOf(`${name}\0`) - 110;
+    for (const name of ["a", "b"]) {
+      linked.set(text("00000007"), header(name) + 6);
+      linked.set(text("00000002"), header(name) + 38);
+    }
+    const { entries } = decodeCpio(linked, "linked");
+    expect(entries.map((entry) => entry.kind === "file" && Buffer.from(entry.content).toString())).toEqual(["bytes", "bytes", ""]);
+  });
+
   test("that is cut anywhere is refused", () => {
     for (let length = 0; length < archive.length - 3; length += 1) {
       expect(() => decodeCpio(archive.subarray(0, length), "cut")).toThrow(HiperisoError);

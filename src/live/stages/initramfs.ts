@@ -6,10 +6,12 @@ import { stageKind } from "../stage.ts";
 /** Output: `initrd.img` and `live.json`. */
 export const initramfsStage = stageKind({
   kind: "initramfs",
-  revision: 2,
+  revision: 3,
   options: z.strictObject(InitramfsOptions),
-  inputs: { kernel: "required", busybox: "optional", root: "optional" },
+  inputs: { kernel: "required", busybox: "optional", root: "optional", packages: "optional" },
   ingredients: initramfsIngredients,
-  run: (wish, run) =>
-    writeInitramfs(wish, { kernel: run.inputs["kernel"]!, busybox: run.inputs["busybox"], root: run.inputs["root"] }, run),
+  run: (wish, run) => {
+    const { kernel, busybox, root, packages } = run.inputs;
+    return writeInitramfs(wish, { kernel: kernel!, busybox, root, packages }, run);
+  },
 });

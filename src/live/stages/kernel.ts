@@ -52,7 +52,11 @@ export const kernelStage = stageKind({
     await rm(tree, { recursive: true });
     await writeLiveJson(run.output, { initramfs: "none", release, network: false });
     if (initramfs !== undefined)
-      await writeInitramfs(initramfs, { kernel: run.output, root: run.inputs["root"], busybox: run.inputs["busybox"] }, run);
+      await writeInitramfs(
+        initramfs,
+        { kernel: run.output, root: run.inputs["root"], busybox: run.inputs["busybox"], packages: undefined },
+        run,
+      );
   },
 });
 
