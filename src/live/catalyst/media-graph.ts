@@ -59,11 +59,12 @@ export function planMediaGraph(media: CatalystMedia, wish: MediaGraphWish): Medi
   if (stage1 !== undefined) system = addPackages(stage1, system, making);
   const result = stage2 === undefined ? addImage(undefined, system, making) : addMedium(stage2, system, seed, making);
   const { name, epochS } = wish;
+  const order = [stage1?.path, stage2?.path];
   return {
     spec: { name, epoch: epochS, result, stages: making.stages },
     about: making.about,
     beside: making.beside,
-    notCarried: making.notCarried,
+    notCarried: making.notCarried.sort((a, b) => order.indexOf(a.path) - order.indexOf(b.path) || a.line - b.line),
   };
 }
 
@@ -164,85 +165,71 @@ function addSystem(spec: TargetSpec, base: string, making: Making): string {
   if (files) stage["files"] = `${wish.name}/${folder}`;
   const users = spec.words("livecd/users");
   if (users.length > 0) {
-    stage["users"] = users.map((name) => ({ name, comment: "Default LiveCD User", groups: world.userGroups }));
+    stage["users"] = Object.fromEntries(users.map((name) => [name, { comment: "Default LiveCD User", groups: world.userGroups }]));
     left(
       making,
       spec,
       "livecd/users",
-      "the users have no password, as in catalyst: give them one by `password`, or a script that logs them in",
+      "as in catalyst no password opens their accounts: give them a `password_hash`, or a script that logs them in",
     );
   }
-  const scripts: Options[] = [];
+  addServices(spec, stage, making);
   const fsscript = spec.text("livecd/fsscript");
-  if (fsscript !== undefined) scripts.push({ file: beside(making, "file", fsscript, "fsscript.sh") });
-  addServices(spec, stage, scripts, making);
-  if (scripts.length > 0) stage["scripts"] = scripts;
+  if (fsscript !== undefined) {
+    stage["scripts"] = [beside(making, "file", fsscript, "fsscript.sh")];
+    left(making, spec, "livecd/fsscript", "it ends at the first command that fails, which catalyst lets pass");
+  }
   making.stages["system"] = stage;
   making.about["system"] = "livecd-stage2, the half that is the system: overlay, users, script, services.";
   return "system";
 }
 
-function addServices(spec: TargetSpec, stage: Options, scripts: Options[], making: Making): void {
-  const { services } = making.world;
-  const wordsOf = (key: string): readonly RunlevelWord[] =>
+function addServices(spec: TargetSpec, stage: Options, making: Making): void {
+  const named = (key: string): readonly string[] =>
     spec.words(key).map((word) => {
       const bar = word.indexOf("|");
-      return bar < 0 ? { key, script: word, runlevel: undefined } : { key, script: word.slice(0, bar), runlevel: word.slice(bar + 1) };
+      const runlevel = bar < 0 ? undefined : word.slice(bar + 1);
+      if (making.world.services === "openrc") return word;
+      if (runlevel !== undefined && runlevel !== "default") {
+        left(making, spec, key, `${word}: systemd has no runlevels: the service is enabled or disabled as a whole`);
+      }
+      return bar < 0 ? word : word.slice(0, bar);
     });
-  const [added, removed] = [wordsOf("livecd/rcadd"), wordsOf("livecd/rcdel")];
-  if (services === "openrc") {
-    const line = (verb: "add" | "delete", { script, runlevel }: RunlevelWord): string => {
-      if (verb === "add") return `rc-update add ${shellWord(script)} ${shellWord(runlevel ?? "default")}`;
-      return runlevel === undefined
-        ? `rc-update --all delete ${shellWord(script)}`
-        : `rc-update delete ${shellWord(script)} ${shellWord(runlevel)}`;
-    };
-    const lines = [...added.map((word) => line("add", word)), ...removed.map((word) => line("delete", word))];
-    if (lines.length > 0) scripts.push({ run: lines.join("\n") });
-    return;
-  }
-  const isDefault = ({ runlevel }: RunlevelWord): boolean => runlevel === undefined || runlevel === "default";
-  for (const word of [...added, ...removed]) {
-    if (!isDefault(word))
-      left(making, spec, word.key, `${word.script}: systemd has no runlevel ${word.runlevel}: it is enabled or disabled as a whole`);
-  }
-  if (added.length + removed.length > 0) {
-    stage["services"] = {
-      ...(added.length > 0 ? { enable: added.map(({ script }) => script) } : {}),
-      ...(removed.length > 0 ? { disable: removed.map(({ script }) => script) } : {}),
-    };
-  }
-}
-
-interface RunlevelWord {
-  readonly key: string;
-  readonly script: string;
-  readonly runlevel: string | undefined;
+  const [enable, disable] = [named("livecd/rcadd"), named("livecd/rcdel")];
+  if (enable.length + disable.length === 0) return;
+  stage["services"] = { ...(enable.length > 0 ? { enable } : {}), ...(disable.length > 0 ? { disable } : {}) };
 }
 
 /** What is taken out again, in a stage of its own: in catalyst it comes behind the script, which may need what goes. */
 function addRemovals(spec: TargetSpec, base: string, making: Making): string {
   const { world } = making;
   const lines = [...depclean(spec, making)];
-  const remove = spec.words("livecd/unmerge");
+  const packages = spec.words("livecd/unmerge");
+  const paths: string[] = [];
   const minimal =
     spec.text("livecd/type") === "gentoo-release-minimal" ? ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*"] : [];
   for (const path of [...spec.words("livecd/rm"), ...minimal]) {
-    const glob = globWord(path);
-    if (glob === undefined) left(making, spec, "livecd/rm", `${path} is no path from the root of the tree`);
-    else lines.push(`rm -rf -- ${glob}`);
+    const plain = pathBelow(path);
+    if (plain === undefined) left(making, spec, "livecd/rm", `${path} is no path from the root of the tree`);
+    else if (/[*?[\]]/.test(plain)) lines.push(`rm -rf -- ${globWord(plain)}`);
+    else paths.push(plain);
   }
   for (const path of spec.words("livecd/empty")) {
-    const word = globWord(path) === undefined ? undefined : shellWord(path);
-    if (word === undefined) left(making, spec, "livecd/empty", `${path} is no path from the root of the tree`);
-    else lines.push(`if [ -d ${word} ] && [ ! -L ${word} ]; then find ${word} -mindepth 1 -delete; fi`);
+    const plain = pathBelow(path);
+    if (plain === undefined) {
+      left(making, spec, "livecd/empty", `${path} is no path from the root of the tree`);
+      continue;
+    }
+    const word = shellWord(`/${plain}`);
+    lines.push(`if [ -d ${word} ] && [ ! -L ${word} ]; then find ${word} -mindepth 1 -delete; fi`);
   }
-  if (remove.length === 0 && lines.length === 0) return base;
+  if (packages.length + lines.length + paths.length === 0) return base;
   making.stages["smaller"] = {
     kind: "rootfs",
     inputs: { base },
-    ...(remove.length > 0 ? { remove: [...remove] } : {}),
+    ...(packages.length > 0 ? { remove_packages: [...packages] } : {}),
     ...(lines.length > 0 ? { scripts: [{ run: lines.join("\n") }] } : {}),
+    ...(paths.length > 0 ? { remove: [...new Set(paths)] } : {}),
   };
   making.about["smaller"] = `What the medium does not need: ${world.name} packages, files, contents of folders.`;
   return "smaller";
@@ -252,16 +239,18 @@ function depclean(spec: TargetSpec, making: Making): readonly string[] {
   const wanted = spec.text("livecd/depclean");
   if (wanted === "no") return [];
   if (making.wish.world === "portage") return [`emerge --depclean --with-bdeps=${wanted === "keepbdeps" ? "y" : "n"}`];
-  if (wanted !== undefined) left(making, spec, "livecd/depclean", "packages that nothing needs stay: name them in `remove`");
+  if (wanted !== undefined) left(making, spec, "livecd/depclean", "packages that nothing needs stay: name them in `remove_packages`");
   return [];
 }
 
-/** A path with `*`, `?` and `[…]` for a shell, all else of it literal. Undefined: not below the root of the tree. */
-function globWord(path: string): string | undefined {
-  if (!path.startsWith("/") || path.split("/").includes("..") || path.split("/").every((part) => part === "" || part === "."))
-    return undefined;
-  return path.replace(/[^A-Za-z0-9_./*?[\]@%+=:,-]/gu, (character) => `\\${character}`);
+/** Without its slash in front. Undefined: not below the root of the tree. */
+function pathBelow(path: string): string | undefined {
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  return path.startsWith("/") && parts.length > 0 && !parts.includes("..") ? parts.join("/") : undefined;
 }
+
+/** For a shell: `*`, `?` and `[…]` are patterns, all else is literal. */
+const globWord = (path: string): string => `/${path.replace(/[^A-Za-z0-9_./*?[\]@%+=:,-]/gu, (character) => `\\${character}`)}`;
 
 /** The other half of livecd-stage2: a tree that is not the medium's, with the kernel and the boot loaders. */
 function addKernel(spec: TargetSpec, seed: string, making: Making): void {
@@ -315,6 +304,13 @@ function addImage(spec: TargetSpec | undefined, system: string, making: Making):
   return { stage: "image", file: "root.squashfs" };
 }
 
+/** In KiB, as mksquashfs reads them. */
+const BLOCKS: ReadonlyMap<string, number> = new Map([
+  ...[128, 256, 512, 1024].flatMap((kib) => [`${kib * 1024}`, `${kib}K`, `${kib}k`].map((text): [string, number] => [text, kib])),
+  ["1M", 1024],
+  ["1m", 1024],
+]);
+
 /** Arguments of mksquashfs. */
 function addImageOptions(spec: TargetSpec, image: Options, making: Making): void {
   const words = [...spec.words("livecd/fsops")];
@@ -324,7 +320,8 @@ function addImageOptions(spec: TargetSpec, image: Options, making: Making): void
     if (word === "-comp" && ["gzip", "xz", "zstd"].includes(words[0] ?? "")) image["compression"] = words.shift();
     else if (word === "-Xbcj" && words[0] === "x86")
       words.shift(); // ours does so too
-    else if (word === "-comp") unknown.push(`${word} ${words.shift() ?? ""}`.trim());
+    else if (word === "-b" && BLOCKS.has(words[0] ?? "")) image["block_kib"] = BLOCKS.get(words.shift()!);
+    else if (word === "-comp" || word === "-Xbcj") unknown.push(`${word} ${words.shift() ?? ""}`.trim());
     else unknown.push(word);
   }
   if (unknown.length > 0) left(making, spec, "livecd/fsops", `of its arguments these are not known: ${unknown.join(" ")}`);

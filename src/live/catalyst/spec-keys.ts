@@ -44,7 +44,7 @@ export const SPEC_KEYS: readonly SpecKey[] = [
   { key: "ldflags", left: COMPILING },
   { key: "asflags", left: COMPILING },
   { key: "common_flags", left: COMPILING },
-  { key: "install_mask", left: "name what is not wanted in `remove_paths` of the stage" },
+  { key: "install_mask", left: "name what is not wanted in `remove` of a stage" },
   { key: "rename_regexp", single: true, left: "it renames directories of catalyst's own" },
   { key: "portage_prefix", single: true, left: "it names files of catalyst's own" },
 
