@@ -4,11 +4,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { HiperisoError } from "../contract/error.ts";
 
 const RETRY_MS = 15;
-/** Holders keep the lock for milliseconds; a longer wait means that something else is wrong. */
+/** Most holders keep a lock for milliseconds; a longer wait means that something else is wrong. */
 const WAIT_MAX_MS = 60_000;
 
 /** A directory has a lock for each: who holds one may take another. */
-export type LockPurpose = "index" | "sweep" | "tpm" | "store";
+export type LockPurpose = "index" | "sweep" | "tpm" | "store" | "lists";
 
 /**
  * Runs `use` while no other process of this computer holds the lock on `directory`.
@@ -22,9 +22,10 @@ export async function withDirectoryLock<T>(
   signal: AbortSignal,
   use: () => Promise<T>,
   purpose: LockPurpose = "index",
+  waitMaxMs = WAIT_MAX_MS,
 ): Promise<T> {
   const { dev, ino } = await stat(directory, { bigint: true });
-  const release = await acquire(`\0hiperiso-${purpose}-${dev}-${ino}`, directory, signal);
+  const release = await acquire(`\0hiperiso-${purpose}-${dev}-${ino}`, { directory, signal, waitMaxMs });
   try {
     return await use();
   } finally {
@@ -39,17 +40,23 @@ export async function tryHoldDirectory(directory: string, purpose: LockPurpose):
   return release === undefined ? undefined : { [Symbol.asyncDispose]: release };
 }
 
-async function acquire(name: string, directory: string, signal: AbortSignal): Promise<() => Promise<void>> {
-  for (let waited = 0; waited < WAIT_MAX_MS; waited += RETRY_MS) {
+interface Waiting {
+  readonly directory: string;
+  readonly signal: AbortSignal;
+  readonly waitMaxMs: number;
+}
+
+async function acquire(name: string, { directory, signal, waitMaxMs }: Waiting): Promise<() => Promise<void>> {
+  for (let waited = 0; waited < waitMaxMs; waited += RETRY_MS) {
     signal.throwIfAborted();
     const release = await tryListen(name);
     if (release !== undefined) return release;
     await delay(RETRY_MS, undefined, { signal });
   }
   throw new HiperisoError({
-    what: "lock the log directory",
+    what: "lock a directory",
     where: directory,
-    expected: `the lock within ${WAIT_MAX_MS / 1000} s`,
+    expected: `the lock within ${waitMaxMs / 1000} s`,
     found: "another process that holds it",
     hint: "See which hiperiso still runs (pgrep -af hiperiso).",
   });

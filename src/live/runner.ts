@@ -1,5 +1,5 @@
 /** Builds a spec: each stage once, behind its inputs, beside others where there is room, and only where its output is not kept already. */
-import { stat } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
@@ -255,23 +255,18 @@ class Build {
     const elapsedMs = (): number => Math.round(systemClock.monotonicMs() - startedMs);
     const { stage } = next;
     try {
-      await this.#runStage(next, cores);
+      await this.#runStage(next, cores, true);
       await this.#done(next, { reused: false, elapsedMs: elapsedMs() });
     } catch (error) {
       if (error instanceof NotPassed) return await this.#done(next, { reused: false, elapsedMs: elapsedMs(), notPassed: error });
+      // A stage's failure as people see it is another error, of which this may be the cause.
       if (!(error instanceof IngredientsChanged)) throw error;
       const { surroundings } = this.#parts;
       surroundings.job.progress.say(error.message);
       this.#ingredients.set(stage.name, await stage.work.ingredients(surroundings));
       const recipe = this.#recipe(stage);
       const again = { stage, recipe, because: await this.#reason(stage, recipe) };
-      if (again.because !== KEPT) {
-        try {
-          await this.#runStage(again, cores);
-        } catch (second) {
-          throw second instanceof IngredientsChanged ? stageError(stage.name, second) : second;
-        }
-      }
+      if (again.because !== KEPT) await this.#runStage(again, cores, false);
       await this.#done(again, { reused: again.because === KEPT, elapsedMs: elapsedMs() });
     }
   }
@@ -289,35 +284,35 @@ class Build {
       this.#tests.set(stage.name, { stage: stage.name, passed: notPassed === undefined, says: notPassed?.message ?? "", output });
   }
 
-  async #runStage({ stage, recipe }: ReadyStage, cores: number): Promise<void> {
+  /** `mayAskAgain`: changed ingredients are the caller's to ask for anew. */
+  async #runStage({ stage, recipe }: ReadyStage, cores: number, mayAskAgain: boolean): Promise<void> {
     const { plan, store, surroundings } = this.#parts;
     const { job } = surroundings;
+    await using workplace = await store.workplace();
+    using log = openStageLog(workplace.log);
     const step = job.progress.begin(`build ${stage.name}`);
     try {
-      await using workplace = await store.workplace();
-      using log = openStageLog(workplace.log);
-      try {
-        await stage.work.run({
-          ...surroundings,
-          inputs: Object.fromEntries(Object.entries(stage.inputs).map(([name, from]) => [name, this.outputOf(from)])),
-          hash: recipeHash(recipe),
-          ingredients: recipe.ingredients,
-          output: workplace.output,
-          scratch: workplace.scratch,
-          log,
-          cores,
-        });
-        job.signal.throwIfAborted();
-        await store.keep(recipe, workplace);
-        await store.forgetFailed(plan.name, stage.name);
-      } catch (error) {
-        job.signal.throwIfAborted();
-        if (error instanceof IngredientsChanged) throw error;
-        log.append(`${reasonOf(error)}\n`);
-        const kept = await store.keepFailed(plan.name, stage.name, workplace, isDiskFull(error)).catch(() => undefined);
-        if (error instanceof TestFailed && kept !== undefined) throw new NotPassed(error.message, kept);
-        throw stageError(stage.name, error, { log, kept });
-      }
+      await stage.work.run({
+        ...surroundings,
+        inputs: Object.fromEntries(Object.entries(stage.inputs).map(([name, from]) => [name, this.outputOf(from)])),
+        hash: recipeHash(recipe),
+        ingredients: recipe.ingredients,
+        output: workplace.output,
+        scratch: workplace.scratch,
+        log,
+        cores,
+      });
+      job.signal.throwIfAborted();
+      await store.keep(recipe, workplace);
+      await store.forgetFailed(plan.name, stage.name);
+    } catch (error) {
+      job.signal.throwIfAborted();
+      const isFull = saysDiskFull(error) || (await isFullFor(store));
+      if (error instanceof IngredientsChanged && mayAskAgain && !isFull) throw error;
+      log.append(`${reasonOf(error)}\n`);
+      const kept = await store.keepFailed(plan.name, stage.name, workplace, isFull).catch(() => undefined);
+      if (error instanceof TestFailed && kept !== undefined) throw new NotPassed(error.message, kept);
+      throw stageError(stage.name, error, { log, kept, isFull });
     } finally {
       step.end();
     }
@@ -352,14 +347,18 @@ const LINES_SHOWN = 12;
 function stageError(
   stage: string,
   error: unknown,
-  { log, kept }: { readonly log?: OpenStageLog; readonly kept?: string | undefined } = {},
+  {
+    log,
+    kept,
+    isFull = saysDiskFull(error),
+  }: { readonly log?: OpenStageLog; readonly kept?: string | undefined; readonly isFull?: boolean } = {},
 ): HiperisoError {
   const reason = reasonOf(error);
   const lines = log?.lastLines(LINES_SHOWN) ?? [];
   const isShown = lines.every((line) => reason.includes(line));
   const hints = [
     ...(error instanceof HiperisoError && error.hint !== undefined && !reason.includes(error.hint) ? [error.hint] : []),
-    ...(isDiskFull(error) ? ["The file system is full: make room (hiperiso live gc), or choose another folder with --store."] : []),
+    ...(isFull ? ["The file system is full: make room (hiperiso live gc), or choose another folder with --store."] : []),
     ...(kept === undefined ? [] : [`Its log: ${join(kept, LOG)}. To look around in it: hiperiso live shell ${stage}`]),
   ];
   return new HiperisoError({
@@ -372,9 +371,17 @@ function stageError(
 }
 
 /** By the code of a system call, or by what a tool said of it. */
-function isDiskFull(error: unknown): boolean {
+function saysDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ENOSPC" || code === "EDQUOT") return true;
-  return /no space left on device|disk quota exceeded/i.test(error.message) || isDiskFull(error.cause);
+  return /no space left on device|disk quota exceeded/i.test(error.message) || saysDiskFull(error.cause);
+}
+
+/** Where so little is free, that is why a stage failed, whatever its tool says: tar says "Wrote only 512 of 10240 bytes". */
+const FREE_BYTES_MIN = 1024 * 1024;
+
+async function isFullFor({ root }: Store): Promise<boolean> {
+  const facts = await statfs(root).catch(() => undefined);
+  return facts !== undefined && facts.bavail * facts.bsize < FREE_BYTES_MIN;
 }

@@ -20,7 +20,7 @@ export function buildProgram(): BuiltProgram {
   execFileSync(tsc, ["-p", join(ROOT, "tsconfig.build.json"), "--noCheck", "--outDir", join(folder, "dist")], { stdio: "inherit" });
   mkdirSync(join(folder, "scripts"));
   for (const file of ["package.json", "scripts/system-packages.json"]) cpSync(join(ROOT, file), join(folder, file));
-  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  for (const name of ["node_modules", "live"]) symlinkSync(join(ROOT, name), join(folder, name));
   return {
     folder,
     module: (name) => join(folder, "dist", name),

@@ -1,13 +1,14 @@
 /** Packages of the computer's own distribution, fetched and not installed. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
+import { type AptOptions, AS_ANY_USER, areOwnNewer, ownLists, rememberedAnswer, updateOwnLists } from "../apt-lists.ts";
 import { IngredientsChanged, type StageSurroundings, stageKind } from "../stage.ts";
-import { askTool, runTool } from "../tool.ts";
+import { askTool } from "../tool.ts";
 
 const Options = z.strictObject({
   first_of: z
@@ -43,7 +44,7 @@ export const packageStage = stageKind({
 
   /** Which packages in which version: `package NAME` → `VERSION SHA-256`. */
   async ingredients(options, surroundings) {
-    const entries = await resolved(options, surroundings);
+    const entries = await rememberedAnswer(options, PackageVersions, surroundings, () => resolved(options, surroundings));
     return Object.fromEntries(entries.map(({ name, version, sha256 }) => [`package ${name}`, `${version} ${sha256}`]));
   },
 
@@ -62,6 +63,10 @@ interface PackageVersion {
   readonly sha256: string;
 }
 
+const PackageVersions: z.ZodType<readonly PackageVersion[]> = z.array(
+  z.object({ name: z.string(), version: z.string(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+);
+
 interface PackageRecord extends PackageVersion {
   readonly depends: readonly string[];
 }
@@ -73,11 +78,11 @@ interface PackageRecord extends PackageVersion {
 async function resolved(options: Options, surroundings: StageSurroundings): Promise<readonly PackageRecord[]> {
   const own = await ownLists(surroundings);
   const [system, ours]: readonly AptOptions[] = [[], own.options];
-  for (const apt of (await areNewer(own.folder, surroundings)) ? [ours, system] : [system, ours]) {
+  for (const apt of (await areOwnNewer(surroundings)) ? [ours, system] : [system, ours]) {
     const found = await lookUp(options, surroundings, apt!);
     if (found !== undefined) return found;
   }
-  await update(surroundings);
+  await updateOwnLists(surroundings);
   const found = await lookUp(options, surroundings, own.options);
   if (found !== undefined) return found;
   throw new HiperisoError({
@@ -88,9 +93,6 @@ async function resolved(options: Options, surroundings: StageSurroundings): Prom
     hint: "Check the package sources in /etc/apt and the network.",
   });
 }
-
-/** In front of the other arguments of apt-cache and apt-get. */
-type AptOptions = readonly string[];
 
 async function lookUp(
   { first_of, also, follow }: Options,
@@ -149,7 +151,7 @@ async function fetchPackage(entry: PackageVersion, into: string, surroundings: S
       if ((await download(apt)).status === 0) return await checkDigest(entry, into);
     }
     // Lists that are older than the mirror name files that are gone from it.
-    await update(surroundings);
+    await updateOwnLists(surroundings);
     const { status, lastLines } = await download(own.options);
     if (status === 0) return await checkDigest(entry, into);
     throw new IngredientsChanged({
@@ -165,8 +167,6 @@ async function fetchPackage(entry: PackageVersion, into: string, surroundings: S
 }
 
 const WATCH_MS = 250;
-/** No change to a user of apt's own for downloads, which root alone could do, and no locks, which others may not be able to take. */
-const AS_ANY_USER = ["-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-qq"];
 
 /** How many bytes a folder has grown by since it was last asked. Never throws: files come and go under apt's hands. */
 function growthOf(folder: string): () => Promise<number> {
@@ -189,33 +189,4 @@ async function checkDigest({ name, version, sha256 }: PackageVersion, folder: st
   const found = file === undefined ? "no file" : hash.digest("hex");
   if (found === sha256) return;
   throw new HiperisoError({ what: "download a package", where: `${name} ${version}`, expected: `SHA-256 ${sha256}`, found });
-}
-
-/** Package lists of our own, which any user may fetch. */
-async function ownLists({ cacheFolder }: StageSurroundings): Promise<{ readonly folder: string; readonly options: AptOptions }> {
-  const folder = join(cacheFolder, "apt/lists");
-  const cache = join(cacheFolder, "apt/cache");
-  await mkdir(join(folder, "partial"), { recursive: true });
-  await mkdir(join(cache, "archives/partial"), { recursive: true });
-  const settings = [`Dir::State::lists=${folder}`, `Dir::Cache=${cache}`, "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache="];
-  return { folder, options: [...settings, "Acquire::Languages=none", "Acquire::GzipIndexes=true"].flatMap((setting) => ["-o", setting]) };
-}
-
-/** Whether our lists were fetched after the computer's. */
-async function areNewer(folder: string, { env, job }: StageSurroundings): Promise<boolean> {
-  if (!(await readdir(folder)).some((name) => name.includes("_Packages"))) return false;
-  const answer = await runTool("apt-config", ["shell", "lists", "Dir::State::lists/d"], { env, signal: job.signal });
-  const systemFolder = /^lists='(.*)'$/m.exec(answer)?.[1] ?? "/var/lib/apt/lists/";
-  const fetchedAt = async (path: string): Promise<number> => (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
-  return (await fetchedAt(folder)) > (await fetchedAt(systemFolder));
-}
-
-async function update(surroundings: StageSurroundings): Promise<void> {
-  const { env, job } = surroundings;
-  const step = job.progress.begin("fetch the distribution's package lists");
-  try {
-    await runTool("apt-get", [...(await ownLists(surroundings)).options, ...AS_ANY_USER, "update"], { env, signal: job.signal });
-  } finally {
-    step.end();
-  }
 }
