@@ -1,13 +1,14 @@
 import { resolve } from "node:path";
 import { Command } from "@commander-js/extra-typings";
-import { HiperisoError } from "../contract/error.ts";
+import { EXIT, HiperisoError } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { defaultStore } from "../live/demo.ts";
-import { publishBuild } from "../live/publish.ts";
+import { NotTested, publishBuild } from "../live/publish.ts";
 import { buildPlan } from "../live/runner.ts";
 import type { SigningKey } from "../live/signatures.ts";
 import { stageKindsWith } from "../live/stages/kinds.ts";
 import type { Cli } from "./cli.ts";
+import { renderError, reportOf } from "./error-report.ts";
 import { liveBoots } from "./live-boots.ts";
 import { collected, jobsOf, stageOptions } from "./live-options.ts";
 import { examplesText, programVersion } from "./program.ts";
@@ -45,6 +46,7 @@ export function publishCommand(cli: Cli) {
           kind: "usage",
         });
       }
+      const key = signingKey(flags);
       const store = resolve(flags.store);
       const boots = liveBoots(cli, { logDir: flags.logDir, jobs });
       const kinds = stageKindsWith(boots);
@@ -53,10 +55,16 @@ export function publishCommand(cli: Cli) {
       const published = await publishBuild(
         {
           ...{ planPath: resolve(spec), built, store, target: resolve(folder), env: cli.env, program: `hiperiso ${programVersion()}` },
-          ...{ untested: flags.untested === true, bill: flags.sbom === true, key: signingKey(flags) },
+          ...{ untested: flags.untested === true, bill: flags.sbom === true, key },
         },
         cli.job,
-      );
+      ).catch((error: unknown) => {
+        if (!(error instanceof NotTested)) throw error;
+        const report = reportOf(error, { program: "hiperiso", command: "live", signal: cli.job.signal });
+        cli.err(renderError(report, { asJson: flags.json === true, colour: cli.colour, debug: false }).trimEnd());
+        return undefined;
+      });
+      if (published === undefined) return cli.exit(EXIT.goalMissed);
       const { manifest } = published;
       if (flags.json === true)
         return cli.json({ folder: published.folder, image: published.image, sha256: manifest.image.sha256, manifest });

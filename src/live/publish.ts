@@ -52,7 +52,10 @@ export interface Published {
   readonly isKept: boolean;
 }
 
-/** Nothing new is seen in `target` unless all of it is there. Throws where the image has passed no boot test, unless told. */
+/** The image is as it was built, but nothing says that it boots. */
+export class NotTested extends HiperisoError {}
+
+/** Nothing new is seen in `target` unless all of it is there. Throws `NotTested` where the image has passed no boot test, unless told. */
 export async function publishBuild(options: PublishOptions, job: Job): Promise<Published> {
   const { built, target, untested } = options;
   const manifest = await readManifest(options);
@@ -81,8 +84,8 @@ export async function publishBuild(options: PublishOptions, job: Job): Promise<P
 
 /** Every test was passed, and one of them booted this image and not only another form of it. */
 function checkTested({ tests, stages, output }: Built, manifest: Manifest): void {
-  const refuse = (expected: string, found: string): HiperisoError =>
-    new HiperisoError({
+  const refuse = (expected: string, found: string): NotTested =>
+    new NotTested({
       what: "publish an image",
       where: manifest.image.path,
       expected,
