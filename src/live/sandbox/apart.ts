@@ -3,7 +3,8 @@
  * capabilities). They stay with us while the tree is unpacked and come back into the archive that is made of it. So a tree is the same whoever
  * builds it, and no device can be opened in it that the sandbox does not give.
  */
-import type { ByteText } from "../../formats/byte-text.ts";
+import { type ByteText, byteText, readable } from "../../formats/byte-text.ts";
+import { encodePosixAcl } from "../../formats/posix-acl.ts";
 import type { TarEntry, TarMember } from "../../formats/tar-entry.ts";
 
 export type DeviceEntry = Extract<TarEntry, { kind: "character-device" | "block-device" }>;
@@ -30,7 +31,7 @@ export class KeptApart {
       this.#xattrs.delete(path);
       if (entry.kind === "character-device" || entry.kind === "block-device") this.#devices.set(path, entry);
       else if (linked !== undefined) this.#devices.set(path, { ...linked, path });
-      else yield { entry: this.#withHeldXattrs(entry), content };
+      else yield { entry: this.#withHeldXattrs(withAclXattrs(entry)), content };
     }
   }
 
@@ -74,6 +75,24 @@ export class KeptApart {
     }
     yield* until(undefined);
   }
+}
+
+const ACLS = [
+  ["SCHILY.acl.access", "system.posix_acl_access"],
+  ["SCHILY.acl.default", "system.posix_acl_default"],
+] as const;
+
+/** Of the two forms of an access list the attribute, which every tool takes; GNU tar takes one or the other for a whole archive. */
+function withAclXattrs(entry: TarEntry): TarEntry {
+  if (entry.records.size === 0) return entry;
+  const [records, xattrs] = [new Map(entry.records), new Map(entry.xattrs)];
+  for (const [record, name] of ACLS) {
+    const text = records.get(byteText(record));
+    if (text === undefined) continue;
+    records.delete(byteText(record));
+    if (!xattrs.has(byteText(name))) xattrs.set(byteText(name), encodePosixAcl(Buffer.from(text).toString("utf8"), readable(entry.path)));
+  }
+  return { ...entry, records, xattrs };
 }
 
 /** The order in which GNU tar walks a folder by --sort=name: a folder, all that is in it, then its neighbour; bytes decide. */

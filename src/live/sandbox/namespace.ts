@@ -70,7 +70,7 @@ while [ -n "$left" ]; do
     case $state in ""|Z|X) continue ;; esac
     left=yes
     case " $ended " in *" $pid "*) continue ;; esac
-    kill -9 "$pid" && echo "left $name" >&3
+    kill -9 "$pid" 2>/dev/null && echo "left $name" >&3
     ended="$ended $pid"
   done
 done

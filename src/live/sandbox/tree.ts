@@ -152,6 +152,7 @@ async function treeNameIn(folder: string): Promise<string> {
   }
 }
 
+const RESOLV_CONF = "etc/resolv.conf";
 const SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const PROXIES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 const XATTRS = ["--xattrs", "--xattrs-include=*"];
@@ -174,7 +175,7 @@ class SandboxedTree implements Tree {
   async unpack(members: AsyncIterable<TarMember> | Iterable<TarMember>): Promise<void> {
     this.#index = undefined;
     const owners = ["--numeric-owner", "--same-owner", "--preserve-permissions"];
-    const words = ["--extract", "--file=-", "--directory", this.root, ...owners, "--acls", ...XATTRS, "--warning=no-timestamp"];
+    const words = ["--extract", "--file=-", "--directory", this.root, ...owners, ...XATTRS, "--warning=no-timestamp"];
     const input = writeTar(this.#apart.takeFrom(this.#withOwnersThatExist(members)));
     const { stderr } = await this.#tool(["tar", ...words], { input });
     // GNU tar takes it for a warning that an attribute was lost.
@@ -204,6 +205,7 @@ class SandboxedTree implements Tree {
   async run(command: readonly string[], options: TreeCommand = {}): Promise<TreeAnswer> {
     const { input, script, hearError, anyStatus = false } = options;
     const bubble = await this.bubbleArguments(options);
+    const hasResolvConf = await this.exists(RESOLV_CONF);
     this.#run.log?.append(`# ${command.join(" ")}\n`);
     const answer = await runInNamespace(this.#plan, [...bubble, "--", ...command], this.#run, {
       kind: "command",
@@ -214,6 +216,9 @@ class SandboxedTree implements Tree {
       this.#index = undefined;
     });
     const { status, stdout, stderr, tail, leftBehind } = answer;
+    // bubblewrap has made an empty file for the computer's to be seen at.
+    if (options.network === true && !hasResolvConf && (await this.readIfThere(RESOLV_CONF))?.length === 0)
+      await this.remove(await this.#resolvConf());
     if (leftBehind.length > 0) {
       const says = `${command.join(" ")} left processes behind, which were ended: ${leftBehind.join(", ")}`;
       this.#run.job.progress.warn(says);
@@ -236,7 +241,7 @@ class SandboxedTree implements Tree {
     const set = { PATH: SEARCHED, HOME: "/root", LC_ALL: "C.UTF-8", TZ: "UTC", ...proxies, ...variables };
     return [
       ...["bwrap", "--bind", this.root, "/", "--dev", "/dev", "--proc", "/proc", "--perms", "1777", "--tmpfs", "/tmp", "--tmpfs", "/run"],
-      ...(network ? ["--ro-bind-try", "/etc/resolv.conf", await this.#resolvConf()] : ["--unshare-net"]),
+      ...(network ? ["--ro-bind-try", `/${RESOLV_CONF}`, await this.#resolvConf()] : ["--unshare-net"]),
       ...["--unshare-ipc", "--unshare-uts", "--hostname", "localhost", "--cap-add", "ALL", "--chdir", "/", "--clearenv"],
       ...Object.entries(set).flatMap(([name, value]) => ["--setenv", name, value]),
       ...bind,
@@ -312,8 +317,8 @@ class SandboxedTree implements Tree {
 
   async pack(target: string, { epochS, change = (members) => members }: PackOptions): Promise<void> {
     const form = ["--format=posix", "--sort=name", "--numeric-owner", ...XATTRS];
-    // Holes are where zeros are, not where the store's file system happens to have no blocks.
-    const holes = ["--sparse", "--sparse-version=1.0", "--hole-detection=raw"];
+    // Looking for zeros instead would read through terabytes of holes.
+    const holes = ["--sparse", "--sparse-version=1.0", "--hole-detection=seek"];
     const words = ["--create", "--file=-", "--directory", this.root, ...form, ...holes, "."];
     await this.#tool(["tar", ...words], {
       take: async (stdout) => {
@@ -379,7 +384,7 @@ class SandboxedTree implements Tree {
   }
 
   async #resolvConf(): Promise<string> {
-    return `/${readable(followIn(await this.#files(), byteText("etc/resolv.conf")))}`;
+    return `/${readable(followIn(await this.#files(), byteText(RESOLV_CONF)))}`;
   }
 }
 
