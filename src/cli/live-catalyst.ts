@@ -17,7 +17,7 @@ import { examplesText } from "./program.ts";
 
 export function catalystCommand(cli: Cli) {
   return new Command("catalyst")
-    .summary("read specs of catalyst as a spec of ours")
+    .summary("Read specs of catalyst as a spec of ours.")
     .description(
       "Reads catalyst's .spec files for livecd-stage1 and livecd-stage2 and writes a spec of ours that makes the same medium, as far as it goes.\nWhat is not carried over is listed, each key with its line and the reason.",
     )

@@ -272,23 +272,29 @@ function addKernel(spec: TargetSpec, seed: string, making: Making): void {
       );
   }
   const packages = [...(kernels.length > 0 ? kernels : [world.kernel]), ...spec.words(key("packages"))];
+  const dracut = spec.words(key("dracut_args"));
   making.stages["kernel-system"] = {
     kind: "rootfs",
     inputs: { base: seed },
-    packages: [...new Set([...packages, ...world.busybox, ...world.loaders])],
+    packages: [...new Set([...packages, ...(dracut.length > 0 ? world.dracut : world.busybox), ...world.loaders])],
   };
   making.about["kernel-system"] = "livecd-stage2, the other half: a tree in which the kernel and the boot loaders are installed.";
-  if (spec.words(key("dracut_args")).length > 0) left(making, spec, key("dracut_args"), "the live init is ours, not dracut's");
   if (spec.words(key("aliases")).length > 0) left(making, spec, key("aliases"), "entries of the menu have one name");
-  const overlay = spec.text(key("initramfs_overlay"));
-  making.stages["kernel"] = {
-    kind: "kernel",
-    inputs: { root: "kernel-system" },
-    initramfs: overlay === undefined ? {} : { files: beside(making, "folder", overlay, "initramfs") },
-  };
+  making.stages["kernel"] = { kind: "kernel", inputs: { root: "kernel-system" }, initramfs: initramfsOf(spec, dracut, key, making) };
   making.about["kernel"] = `The kernel "${label}" with its modules, and an initramfs that finds the medium.`;
   making.stages["payloads"] = { kind: "payloads", inputs: { root: "kernel-system" }, grub: {} };
   making.about["payloads"] = `Boot loaders of ${wish.name}, by BIOS and by UEFI.`;
+}
+
+/** By dracut where the spec has words for it; ours finds the medium otherwise, in the place of genkernel's. */
+function initramfsOf(spec: TargetSpec, dracut: readonly string[], key: (name: string) => string, making: Making): Options {
+  const overlay = spec.text(key("initramfs_overlay"));
+  if (dracut.length > 0) {
+    if (overlay !== undefined)
+      left(making, spec, key("initramfs_overlay"), "catalyst gives it to genkernel alone, and this initramfs is dracut's");
+    return { by: "dracut", arguments: [...dracut] };
+  }
+  return overlay === undefined ? {} : { files: beside(making, "folder", overlay, "initramfs") };
 }
 
 /** The file system in a file. */

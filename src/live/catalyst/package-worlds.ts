@@ -9,8 +9,9 @@ export interface World {
   readonly kernel: string;
   /** Names of packages that hold a built kernel. */
   readonly builtKernel: RegExp;
-  /** For the initramfs. */
+  /** For our own initramfs, and for dracut's. */
   readonly busybox: readonly string[];
+  readonly dracut: readonly string[];
   /** GRUB for BIOS and for UEFI. */
   readonly loaders: readonly string[];
   readonly userGroups: readonly string[];
@@ -23,6 +24,7 @@ export const WORLDS: Readonly<Record<PackageWorld, World>> = {
     kernel: "sys-kernel/gentoo-kernel-bin",
     builtKernel: /(?:^|\/)(?:gentoo|vanilla)-kernel(?:-bin)?(?:[-:].*)?$/,
     busybox: ["sys-apps/busybox"],
+    dracut: ["sys-kernel/dracut"],
     loaders: ["sys-boot/grub"],
     userGroups: ["users", "wheel", "audio", "plugdev", "games", "cdrom", "disk", "floppy", "usb"],
     services: "openrc",
@@ -32,6 +34,7 @@ export const WORLDS: Readonly<Record<PackageWorld, World>> = {
     kernel: "linux-image-amd64",
     builtKernel: /^linux-image-/,
     busybox: ["busybox-static"],
+    dracut: ["dracut-core", "dracut-live"],
     loaders: ["grub-pc-bin", "grub-efi-amd64-bin"],
     userGroups: ["users", "sudo", "audio", "video", "plugdev", "games", "cdrom", "disk", "floppy"],
     services: "systemd",

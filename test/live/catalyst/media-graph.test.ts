@@ -76,10 +76,10 @@ describe("specs with every key", () => {
     expect(kernelSystem!["packages"]).toEqual([
       "sys-kernel/gentoo-kernel-bin",
       "net-wireless/broadcom-sta",
-      "sys-apps/busybox",
+      "sys-kernel/dracut",
       "sys-boot/grub",
     ]);
-    expect(kernel!["initramfs"]).toEqual({ files: "live/initramfs" });
+    expect(kernel!["initramfs"]).toEqual({ by: "dracut", arguments: ["--xz", "--no-hostonly"] });
     expect(image).toMatchObject({ compression: "xz", block_kib: 1024 });
     expect(iso).toMatchObject({
       volume_id: "GENTOO_LINUX_AMD64_20260102",
@@ -109,7 +109,6 @@ describe("specs with every key", () => {
       ["live/system/etc/motd", "file", "motd.txt"],
       ["live/system", "folder", "root-overlay"],
       ["live/fsscript.sh", "file", "fsscript.sh"],
-      ["live/initramfs", "folder", "initramfs"],
       ["live/medium", "folder", "overlay"],
       ["live/medium/README.txt", "file", "README.txt"],
     ]);
@@ -126,7 +125,7 @@ describe("specs with every key", () => {
         expect.stringMatching(
           /boot\/kernel\/gentoo\/sources: sys-kernel\/gentoo-sources is sources of a kernel.*; sys-kernel\/gentoo-kernel-bin is taken$/,
         ),
-        expect.stringMatching(/boot\/kernel\/gentoo\/dracut_args: the live init is ours/),
+        expect.stringMatching(/boot\/kernel\/gentoo\/initramfs_overlay: catalyst gives it to genkernel alone/),
         expect.stringMatching(/livecd\/fsops: of its arguments these are not known: -no-recovery$/),
         expect.stringMatching(/livecd\/rm: \.\.\/escape is no path from the root of the tree$/),
         expect.stringMatching(/livecd\/iso: the image is named Install-Media\.iso/),
@@ -203,6 +202,15 @@ describe("what cannot be as it was", () => {
     ["livecd/rm: /", /livecd\/rm: \/ is no path from the root of the tree/],
   ])("%s", (line, reason) => {
     expect(reasonsOf(one(line))).toEqual(expect.arrayContaining([expect.stringMatching(reason)]));
+  });
+
+  test("an initramfs is ours unless dracut has words; an overlay goes into ours", () => {
+    const kernelOf = (line: string) => stagesOf(one(line))["kernel"]!["initramfs"];
+    expect([kernelOf(""), kernelOf("boot/kernel/k/initramfs_overlay: over"), kernelOf("boot/kernel/k/dracut_args: --xz")]).toEqual([
+      {},
+      { files: "live/initramfs" },
+      { by: "dracut", arguments: ["--xz"] },
+    ]);
   });
 
   test("motd of a release, which catalyst itself leaves out; its clean-up of texts is kept", () => {
