@@ -21,4 +21,5 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "payload", summary: "make, list, extract and check payload disks", load: () => import("./payload.ts") },
   { name: "disk", summary: "look into disks and images, copy files in and out, check and repair them", load: () => import("./disk.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
+  { name: "stick", summary: "make a stick that carries images, boots one, and brings the evidence home", load: () => import("./stick.ts") },
 ];

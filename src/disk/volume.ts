@@ -66,8 +66,23 @@ export interface Volume extends AsyncDisposable {
   /** A folder only when it is empty, unless `recursive`. */
   remove(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
   setLabel(label: string): Promise<void>;
+  /** For long copies that can be taken up again; undefined where the format has no such files. */
+  readonly growing?: GrowingFiles;
   /** Marks the volume clean and brings all onto the medium. `[Symbol.asyncDispose]` does so too, unless a write failed. */
   flush(): Promise<void>;
+}
+
+/** Files whose room is taken at once and whose data comes later: the volume itself remembers how much came (exFAT 7.6.5). */
+export interface GrowingFiles {
+  /** Makes a file with room for all of it and no data yet. What is read of it are zeros. */
+  reserve(path: string, file: Omit<NewFile, "replace">): Promise<void>;
+  /** Bytes of the file, from its start, that came. */
+  writtenBytes(path: string): Promise<bigint>;
+  /**
+   * Adds `lengthBytes` to them. When it returns they are on the medium and counted; of one that was cut off nothing is. What is there already ends
+   * at the end of a cluster (`space()`), else it is an error of kind `usage`, as more than the file's size is.
+   */
+  extend(path: string, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, lengthBytes: bigint, job: Job): Promise<void>;
 }
 
 export interface VolumeProblem {

@@ -31,7 +31,7 @@ import { type UpcaseTable, upcase } from "../../formats/exfat-upcase.ts";
 import type { Extent } from "../../image/volume-tree.ts";
 import type { BlockStore } from "../block-store.ts";
 import type { Run } from "../content-writer.ts";
-import type { ByteRange, NewFile, Volume, VolumeEntry, VolumeSpace } from "../volume.ts";
+import type { ByteRange, GrowingFiles, NewFile, Volume, VolumeEntry, VolumeSpace } from "../volume.ts";
 import {
   DEPTH_MAX,
   FREED_RUNS_MAX,
@@ -388,6 +388,71 @@ class ExfatVolume implements Volume, Changing {
       });
       await this.#free(freed);
     });
+  }
+
+  readonly growing: GrowingFiles = {
+    reserve: (path, file) => this.#reserve(path, file),
+    writtenBytes: async (path) => {
+      const { set } = await this.#file(path, "read a file");
+      return minimum(set.validBytes, set.allocation.dataBytes);
+    },
+    extend: (path, content, lengthBytes, job) => this.#extend(path, content, lengthBytes, job),
+  };
+
+  async #reserve(path: string, { sizeBytes, modifiedMs }: Omit<NewFile, "replace">): Promise<void> {
+    const what = "make room for a file";
+    await this.#change(what, path, async () => {
+      const { parent, name } = await this.#target(path, what);
+      if ((await this.#find(parent, name)) !== undefined) throw this.#usage(what, path, "nothing of that name", "something");
+      if (sizeBytes < 0n || sizeBytes > this.medium.heapBytes)
+        throw this.#usage(what, path, `0 to ${this.medium.heapBytes} bytes`, `${sizeBytes}`);
+      const runs = await this.allocate(this.medium.clustersOf(sizeBytes));
+      await this.#begin();
+      const [first] = runs;
+      const allocation =
+        first === undefined ? NO_ALLOCATION : { firstCluster: first.first, dataBytes: sizeBytes, noFatChain: runs.length === 1 };
+      if (runs.length > 1) await this.medium.writeChain(runs);
+      if (runs.length > 0) {
+        await this.bitmap.mark(runs, true);
+        await this.medium.flush();
+      }
+      const entries = encodeFileSet({ name, directory: false, timeMs: modifiedMs, allocation }, this.#table);
+      await this.#orFree(
+        runs,
+        async () => void (await addSet(this, parent, name, withAllocation(entries, allocation, { validBytes: 0n }))),
+      );
+    });
+  }
+
+  async #extend(path: string, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, lengthBytes: bigint, job: Job): Promise<void> {
+    const what = "add to a file";
+    await this.#change(what, path, async () => {
+      const { place, set } = await this.#file(path, what);
+      const { allocation, validBytes } = set;
+      const end = validBytes + lengthBytes;
+      if (lengthBytes < 0n || end > allocation.dataBytes)
+        throw this.#usage(what, path, `at most ${allocation.dataBytes - validBytes} bytes more`, `${lengthBytes}`);
+      if (lengthBytes === 0n) return;
+      if (validBytes % BigInt(this.medium.clusterBytes) !== 0n)
+        throw this.#usage(what, path, `data that ends at a multiple of ${this.medium.clusterBytes} bytes`, `${validBytes} bytes`);
+      this.#refuseDamaged(place.directory, what);
+      const runs = await this.#runsFrom(allocation, path, this.medium.clustersOf(validBytes));
+      await this.#begin();
+      await writeContent(this.medium, runs, { path, content, sizeBytes: lengthBytes }, job);
+      await this.medium.flush();
+      await replaceSet(this, place, withAllocation(place.entries, allocation, { validBytes: end }));
+    });
+  }
+
+  /** Without the first `skipped` clusters. */
+  async #runsFrom(allocation: Allocation, path: string, skipped: number): Promise<readonly Run[]> {
+    const runs: Run[] = [];
+    let left = skipped;
+    for await (const { first, count } of eachRun(this.medium, allocation, path)) {
+      if (count > left) runs.push({ first: first + left, count: count - left });
+      left = Math.max(left - count, 0);
+    }
+    return runs;
   }
 
   /** Gives back clusters whose entry finds no room in its folder. */

@@ -1,0 +1,26 @@
+/** `hiperiso stick`: a USB stick that carries images, boots one recorded, and brings the evidence home. */
+import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { Cli } from "./cli.ts";
+import { examplesText } from "./program.ts";
+import { configCommand, updateCommand, verifyCommand } from "./stick-check.ts";
+import { createCommand } from "./stick-create.ts";
+import { addCommand, listCommand, removeCommand } from "./stick-images.ts";
+
+export function command(cli: Cli): CommandUnknownOpts {
+  return new Command("stick")
+    .description("Make and keep a stick that carries images, boots one recorded, and brings the evidence home.")
+    .addCommand(createCommand(cli))
+    .addCommand(addCommand(cli))
+    .addCommand(removeCommand(cli))
+    .addCommand(listCommand(cli))
+    .addCommand(verifyCommand(cli))
+    .addCommand(updateCommand(cli))
+    .addCommand(configCommand(cli))
+    .addHelpText("after", () =>
+      examplesText([
+        ["hiperiso stick create stick.img --iso debian.iso --runtime runtime", "a stick as an image file"],
+        ["hiperiso stick add stick.img ubuntu.iso", "one more image on it"],
+        ["hiperiso stick verify stick.img", "is all of it as it was written"],
+      ]),
+    );
+}
