@@ -9,7 +9,7 @@ export interface StageLog {
 }
 
 export interface OpenStageLog extends StageLog, Disposable {
-  /** The last lines, at most `count`, also of a log that could not be kept. */
+  /** The last lines, at most `count`, none where there is nothing, also of a log that could not be kept. */
   lastLines(count: number): readonly string[];
 }
 
@@ -33,7 +33,7 @@ export function openStageLog(path: string): OpenStageLog {
         // Full, or its device is gone. The end is still known.
       }
     },
-    lastLines: (count) => tail.trimEnd().split("\n").slice(-count),
+    lastLines: (count) => (tail.trim() === "" ? [] : tail.trimEnd().split("\n").slice(-count)),
     [Symbol.dispose]() {
       if (file !== undefined) closeSync(file);
       file = undefined;
