@@ -51,6 +51,7 @@ const BROAD = [
   "test/image/volume-tree.test.ts",
   "test/live/kernel.test.ts",
   "test/live/medium.test.ts",
+  "test/live/medium/media.test.ts",
   "test/live/package.test.ts",
   "test/scripts/setup.test.ts",
   "test/session/directory.test.ts",

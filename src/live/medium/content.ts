@@ -11,6 +11,7 @@ import { checkModules, type LoaderFiles, loaderFiles, type MediumParts, readPart
 
 export interface ContentWish {
   readonly options: MenuOptions & {
+    readonly bios: string;
     readonly uefi: EfiLoader | "none";
     readonly secure_boot: boolean;
     readonly initramfs: boolean;
@@ -93,7 +94,7 @@ export async function mediumContent({ options, run, uuid, hardLinks }: ContentWi
     ]),
     ...(memtest.bios === undefined ? [] : [file("boot/memtest.bin", memtest.bios)]),
     ...(memtest.efi === undefined || !uefi ? [] : [file("boot/memtest.efi", memtest.efi)]),
-    bytes("boot/grub/grub.cfg", grubMenu(menu, paths)),
+    ...(options.bios === "grub" || options.uefi === "grub" ? [bytes("boot/grub/grub.cfg", grubMenu(menu, paths))] : []),
     bytes("boot/grub/loopback.cfg", grubLoopback(menu, paths, parts.init)),
   ];
   return { id, parts, payloads, menu, paths, files, efi };

@@ -1,7 +1,7 @@
 /** The medium as a disk image: what is written onto a stick or given to a virtual machine, with room for changes that are kept. */
 import { createReadStream } from "node:fs";
 import { chmod, open, readFile, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
 import type { Job } from "../../contract/job.ts";
@@ -153,6 +153,20 @@ async function writeInto(volume: Volume, file: MediumFile, modifiedMs: number, j
 /** What persistence of live-boot reads (persistence.conf(5)): the whole root is kept. Our own init needs none. */
 const PERSISTENCE_CONF = "/ union\n";
 
+/** As e2fsprogs 1.47 comes with it, but for checksums of all metadata and a hidden file of orphans, which older kernels cannot read. */
+const MKE2FS_CONF = `[defaults]
+base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
+inode_size = 256
+inode_ratio = 16384
+[fs_types]
+ext4 = {
+  features = has_journal,extent,huge_file,flex_bg,64bit,dir_nlink,extra_isize
+}
+small = {
+  inode_ratio = 4096
+}
+`;
+
 /**
  * An ext4 file system in the image, empty but for `persistence.conf`. All that would be random or now is given to the tools, and they copy no
  * owner of ours: it is the same each time, whoever makes it.
@@ -163,7 +177,10 @@ async function makePersistence(
   { hash, scratch, epochS, env, job, log }: StageRun,
 ): Promise<void> {
   const uuid = guidOf(hash, "persistence volume").toLowerCase();
-  const variables = { E2FSPROGS_FAKE_TIME: `${epochS}`, SOURCE_DATE_EPOCH: `${epochS}`, MKE2FS_CONFIG: "/dev/null" };
+  // The computer's own settings must not decide what is in the image.
+  const config = join(scratch, "mke2fs.conf");
+  await writeFile(config, MKE2FS_CONF);
+  const variables = { E2FSPROGS_FAKE_TIME: `${epochS}`, SOURCE_DATE_EPOCH: `${epochS}`, MKE2FS_CONFIG: config };
   const options = { env, signal: job.signal, variables, log };
   const extended = `offset=${offset},hash_seed=${uuid},root_owner=0:0,nodiscard,lazy_itable_init=1,lazy_journal_init=1`;
   const words = ["-q", "-F", "-t", "ext4", "-b", "4096", "-L", "persistence", "-U", uuid, "-E", extended];
@@ -172,7 +189,10 @@ async function makePersistence(
   await writeFile(conf, PERSISTENCE_CONF);
   await chmod(conf, 0o644);
   // It tells of no failure by its status.
-  const said = await runTool("debugfs", ["-w", "-R", `write ${conf} persistence.conf`, `${image}?offset=${offset}`], options);
+  const said = await runTool("debugfs", ["-w", "-R", `write ${basename(conf)} ${basename(conf)}`, `${image}?offset=${offset}`], {
+    ...options,
+    cwd: scratch, // its commands are split at blanks, and nothing quotes them
+  });
   if (!/^Allocated inode: \d+$/m.test(said)) {
     throw new HiperisoError({ what: "make the partition for changes", where: image, expected: "a file in it", found: said.trim() });
   }

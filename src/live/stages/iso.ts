@@ -32,7 +32,7 @@ const Options = z
 /** Output: the image, under the name of `file`, and `contents.json`. */
 export const isoStage = stageKind({
   kind: "iso",
-  revision: 4,
+  revision: 5,
   options: Options,
   inputs: { root: "required", kernel: "required", initramfs: "optional", payloads: "optional", loaders: "optional" },
 
@@ -51,8 +51,8 @@ export const isoStage = stageKind({
     const { payloads, menu, paths, efi } = content;
 
     const root = join(scratch, "root");
-    // Some firmware and most multi-image sticks look for the EFI programs in the ISO itself. What is only for the ESP stays there.
-    const mirrored = efi.filter(({ path }) => !path.startsWith("live/"));
+    // Some firmware and most multi-image sticks look for the EFI programs in the ISO itself. systemd-boot cannot read that.
+    const mirrored = options.uefi === "grub" ? efi : [];
     const isolinux = options.bios === "isolinux" ? [{ path: "isolinux/isolinux.cfg", from: utf8(isolinuxMenu(menu, paths)) }] : [];
     const files = [...content.files, ...mirrored, ...isolinux];
     for (const file of files) await place(root, file);

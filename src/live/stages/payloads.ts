@@ -143,7 +143,7 @@ const FILES: Readonly<Record<Exclude<keyof Options, "grub" | "from_computer">, r
  */
 export const payloadsStage = stageKind({
   kind: "payloads",
-  revision: 1,
+  revision: 2,
   options: Options,
   inputs: { root: "optional", packages: "optional" },
   async ingredients(options, surroundings) {
@@ -323,6 +323,17 @@ const GRUB_IMAGES = {
   uefi: { platform: "x86_64-efi", format: "x86_64-efi", prefix: "/EFI/BOOT", to: "grub/BOOTX64.EFI", packages: "grub-efi-amd64-bin" },
 } as const;
 
+/**
+ * What GRUB for BIOS does first. It knows the disk that it came from and nothing of partitions: its menu is on the disk itself (a CD, a stick with
+ * an ISO image) or on the second partition (a disk image). Other disks are looked at only after these.
+ */
+const BIOS_CONFIG: ClosureFile = {
+  path: "made/early.cfg",
+  content: new TextEncoder().encode(
+    "search --no-floppy --set=root --hint=$root --hint=$root,gpt2 --file /boot/grub/grub.cfg\nset prefix=($root)/boot/grub\n",
+  ),
+};
+
 async function makeGrub(wish: z.infer<typeof GrubSchema>, source: Source, run: StageRun): Promise<Record<string, unknown>> {
   const { tree } = source;
   const tool = await mkimagePath(tree);
@@ -344,9 +355,10 @@ async function makeGrub(wish: z.infer<typeof GrubSchema>, source: Source, run: S
     const made = await source.makeFiles(
       (file) => [
         ...[`/${tool}`, "--format", format, "--directory", file(folder), "--prefix", prefix],
+        ...(platform === "bios" ? ["--config", file(BIOS_CONFIG.path)] : []),
         ...["--output", file("made/image"), ...modules],
       ],
-      files,
+      platform === "bios" ? [...files, BIOS_CONFIG] : files,
       ["made/image"],
     );
     const image = made.get("made/image")!;
