@@ -1,6 +1,7 @@
 /** What a built image is made of: its packages with their licences, every stage with the hashes of what went in and came out, and how it was tested. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { writeFileAtomic } from "../host/atomic-file.ts";
 import type { Environment } from "../host/xdg.ts";
 import { fileDigest } from "./file-digest.ts";
 import { type InstalledPackage, type PackageList, readPackages } from "./packages/package-list.ts";
@@ -119,4 +120,17 @@ async function outputFiles({ output }: BuiltStage, cache: string): Promise<reado
 
 async function factOf(path: string, cache: string): Promise<Omit<FileFact, "path">> {
   return { size_bytes: (await stat(path)).size, sha256: await fileDigest(path, cache) };
+}
+
+/**
+ * Writes `<image>.manifest.json` and `<image>.sha256` (as `sha256sum --check` reads it) beside a copy of the image. `image`: that copy's path, of a name
+ * without line feeds and backslashes.
+ */
+export async function writeManifestBeside(image: string, manifest: Manifest): Promise<readonly string[]> {
+  const name = basename(image);
+  const told: Manifest = { ...manifest, image: { ...manifest.image, path: name } };
+  const [json, sums] = [`${image}.manifest.json`, `${image}.sha256`];
+  await writeFileAtomic(json, `${JSON.stringify(told, null, 2)}\n`);
+  await writeFileAtomic(sums, `${manifest.image.sha256}  ${name}\n`);
+  return [json, sums];
 }
