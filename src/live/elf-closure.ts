@@ -26,6 +26,8 @@ interface Loaded {
   readonly elf: Elf;
   /** Who asked for it: their DT_RPATH counts too. */
   readonly by: Loaded | undefined;
+  /** What is loaded into the same process, by the names it is known by: nothing is loaded a second time. */
+  readonly names: Set<string>;
 }
 
 /** Folders that a program without a path is looked for in. */
@@ -58,9 +60,13 @@ export async function programClosure(programs: readonly string[], tree: FileLook
       if (interpreter !== undefined) await takeFile(interpreter, path);
       return;
     }
-    const loaded: Loaded = { path, elf: decodeElf(content, path), by };
-    if (loaded.elf.interpreter !== null) await takeFile(loaded.elf.interpreter.replace(/^\/+/, ""), path);
-    for (const name of loaded.elf.dynamic?.needed ?? []) await takeLibrary(name, loaded);
+    const loaded: Loaded = { path, elf: decodeElf(content, path), by, names: by?.names ?? new Set() };
+    const { interpreter, dynamic } = loaded.elf;
+    for (const name of [dynamic?.soname, interpreter === null ? undefined : posix.basename(interpreter)]) {
+      if (name !== undefined && name !== null) loaded.names.add(name);
+    }
+    if (interpreter !== null) await takeFile(interpreter.replace(/^\/+/, ""), path);
+    for (const name of dynamic?.needed ?? []) await takeLibrary(name, loaded);
   };
   const takeFile = async (path: string, by: string): Promise<void> => {
     const content = await tree.read(path);
@@ -68,6 +74,8 @@ export async function programClosure(programs: readonly string[], tree: FileLook
     await take(path, content, undefined);
   };
   const takeLibrary = async (name: string, by: Loaded): Promise<void> => {
+    if (by.names.has(name)) return;
+    by.names.add(name);
     for (const folder of name.includes("/") ? [""] : searchFolders(by, configured)) {
       const path = posix.normalize(name.includes("/") ? withOrigin(name, by) : `${folder}/${name}`).replace(/^\/+/, "");
       const content = await tree.read(path);

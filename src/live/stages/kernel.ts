@@ -1,8 +1,10 @@
 /** A kernel out of its package or out of a root file system that has one: the image, its modules, and what starts with it. */
-import { copyFile, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
+import { encodeKernelCommandLine } from "../../formats/kernel-command-line.ts";
+import { encodeUki } from "../../formats/uki.ts";
 import { InitramfsSchema, initramfsIngredients, writeInitramfs } from "../initramfs.ts";
 import { writeLiveJson } from "../live-json.ts";
 import { chosenModules } from "../module-folder.ts";
@@ -23,16 +25,24 @@ const Options = z.strictObject({
     .regex(/^[A-Za-z0-9._+~-]+$/)
     .optional()
     .describe("As `uname -r` says it: which kernel, where there are several."),
+  uki: z
+    .strictObject({
+      arguments: z.array(z.string().min(1)).default([]).describe("Kernel arguments, fixed in the image."),
+    })
+    .optional()
+    .describe(
+      "A unified kernel image for UEFI too: kernel, initramfs and arguments in one program. The stub is systemd's, out of the same packages or root.",
+    ),
   initramfs: InitramfsSchema.optional().describe("What the kernel starts with; a stage of kind initramfs can make it too."),
 });
 
 /**
  * Output: `vmlinuz`, `release` (as `uname -r`), `live.json`, and `modules.tar`: `lib/modules/<release>/` with the modules uncompressed and the
- * lists that depmod would make of them. With `initramfs` also `initrd.img`.
+ * lists that depmod would make of them. With `initramfs` also `initrd.img`, with `uki` also `linux.efi`.
  */
 export const kernelStage = stageKind({
   kind: "kernel",
-  revision: 3,
+  revision: 4,
   options: Options,
   inputs: { package: "optional", root: "optional", busybox: "optional" },
 
@@ -40,7 +50,7 @@ export const kernelStage = stageKind({
     return initramfs === undefined ? {} : await initramfsIngredients(initramfs, surroundings);
   },
 
-  async run({ modules, modules_if_there, release: wanted, initramfs }, run) {
+  async run({ modules, modules_if_there, release: wanted, initramfs, uki }, run) {
     const tree = join(run.scratch, "kernel");
     await mkdir(tree);
     await unpackKernel(tree, run);
@@ -49,6 +59,8 @@ export const kernelStage = stageKind({
     await writeFile(join(run.output, "release"), `${release}\n`);
     const chosen = await chosenModules(folder, { modules, ifThere: modules_if_there }, run);
     await writeTarOf(chosen, join(run.output, "modules.tar"), run);
+    const stub = uki === undefined ? undefined : await readStub(tree);
+    const osRelease = uki === undefined ? new Uint8Array() : await readOsRelease(tree, release);
     await rm(tree, { recursive: true });
     await writeLiveJson(run.output, { initramfs: "none", release, network: false });
     if (initramfs !== undefined)
@@ -57,6 +69,17 @@ export const kernelStage = stageKind({
         { kernel: run.output, root: run.inputs["root"], busybox: run.inputs["busybox"], packages: undefined },
         run,
       );
+    if (uki !== undefined && stub !== undefined) {
+      const text = (content: string): Uint8Array => new TextEncoder().encode(content);
+      const sections = [
+        { name: ".osrel", content: osRelease },
+        { name: ".cmdline", content: text(encodeKernelCommandLine(uki.arguments.map((name) => ({ name })))) },
+        { name: ".uname", content: text(release) },
+        ...(initramfs === undefined ? [] : [{ name: ".initrd", content: await readFile(join(run.output, "initrd.img")) }]),
+        { name: ".linux", content: await readFile(join(run.output, "vmlinuz")) },
+      ];
+      await writeFile(join(run.output, "linux.efi"), encodeUki(stub, sections));
+    }
   },
 });
 
@@ -70,7 +93,27 @@ async function unpackKernel(into: string, run: StageRun): Promise<void> {
   }
 }
 
-const KERNEL_FILES = /^(usr\/)?lib\/modules\/|^boot\/vmlinu[xz]-/;
+const STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+const OS_RELEASE = ["usr/lib/os-release", "etc/os-release"];
+const KERNEL_FILES = new RegExp(`^(usr/)?lib/modules/|^boot/vmlinu[xz]-|^(?:${[STUB, ...OS_RELEASE].join("|").replaceAll(".", "\\.")})$`);
+
+async function readStub(tree: string): Promise<Uint8Array> {
+  try {
+    return await readFile(join(tree, STUB));
+  } catch {
+    const hint = "Debian and Ubuntu have it in systemd-boot-efi: put it into the packages (`also`) or the root file system.";
+    throw new HiperisoError({ what: "make a unified kernel image", where: `/${STUB}`, expected: "systemd's stub", found: "none", hint });
+  }
+}
+
+/** What the menu of systemd-boot shows. */
+async function readOsRelease(tree: string, release: string): Promise<Uint8Array> {
+  for (const path of OS_RELEASE) {
+    const found = await readFile(join(tree, path)).catch(() => undefined);
+    if (found !== undefined) return found;
+  }
+  return new TextEncoder().encode(`ID=linux\nNAME=Linux\nPRETTY_NAME="Linux ${release}"\nVERSION_ID=${release}\n`);
+}
 
 async function moduleFolder(root: string, wanted: string | undefined): Promise<{ readonly release: string; readonly folder: string }> {
   const found = new Map<string, string>();
