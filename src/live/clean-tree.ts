@@ -42,7 +42,7 @@ export const CLEAN_RULES: readonly CleanRule[] = [
     fits: "var/lib/systemd/random-seed",
     spares: "var/lib/systemd/catalog/database",
   },
-  { path: /^var\/log\/(?:wtmp|btmp|lastlog|faillog)$/, does: "empty", because: PASSING, fits: "var/log/wtmp", spares: "var/log/README" },
+  { path: /^var\/log\/(?:wtmp|btmp|lastlog|faillog)$/, does: "empty", because: PASSING, fits: "var/log/wtmp", spares: "srv/log/wtmp" },
   { path: /^var\/log\/.*[^/]$/, does: "drop", because: PASSING, fits: "var/log/apt/history.log", spares: "var/lib/logrotate/status" },
   { path: /^(?:run|tmp|var\/tmp)\/./, does: "drop", because: PASSING, fits: "var/tmp/x", spares: "srv/tmp/x" },
   {

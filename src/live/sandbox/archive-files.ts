@@ -6,12 +6,12 @@ import { pipeline } from "node:stream/promises";
 import { HiperisoError } from "../../contract/error.ts";
 import { type ByteText, byteText, readable } from "../../formats/byte-text.ts";
 import type { TreeEntry } from "../../formats/file-tree.ts";
-import { writeTar } from "../../formats/tar.ts";
+import { tarEntryOf, writeTar } from "../../formats/tar.ts";
 import { storedBytes, type TarEntry, type TarMember } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
 import { LayeredTree } from "../seed/layered-tree.ts";
 import type { TreeFiles, TreeOwner } from "./tree-files.ts";
-import { followIn, type IndexedFile, inMemory, membersOf, Placement, pathsFrom } from "./tree-index.ts";
+import { EMPTY, followIn, type IndexedFile, inMemory, membersOf, Placement, pathsFrom } from "./tree-index.ts";
 
 /** One file, and where its bytes are until the tree is written. */
 interface Known {
@@ -35,10 +35,10 @@ export class ArchiveFiles implements TreeFiles {
     this.#mtimeS = mtimeS;
   }
 
-  /** An empty tree, or the one in the archive `base`. */
-  static async open(base: string | undefined, options: { readonly mtimeS: number }): Promise<ArchiveFiles> {
+  /** An empty tree, or the one in the archive `base`, which is `named` in errors. */
+  static async open(base: string | undefined, options: { readonly mtimeS: number; readonly named?: string }): Promise<ArchiveFiles> {
     const files = new ArchiveFiles(options);
-    if (base !== undefined) await files.putArchive(base);
+    if (base !== undefined) await files.putArchive(base, options.named);
     return files;
   }
 
@@ -46,9 +46,9 @@ export class ArchiveFiles implements TreeFiles {
     this.#putMembers([...membersOf(entries, { mtimeS: this.#mtimeS })]);
   }
 
-  async putArchive(path: string): Promise<void> {
+  async putArchive(path: string, named = path): Promise<void> {
     const placement = new Placement(this.#index);
-    for await (const member of readTar(createReadStream(path), { where: path })) {
+    for await (const member of readTar(createReadStream(path), { where: named })) {
       const { entry, contentOffset } = member;
       const content = () => stretch(path, contentOffset, storedBytes(entry));
       for (const placed of placement.place(member)) this.#know(placed.entry, content);
@@ -105,6 +105,9 @@ export class ArchiveFiles implements TreeFiles {
   /** The tree as a sorted archive in `target`. `scratch`: a folder for what comes between. */
   async write(target: string, options: { readonly epochS: number; readonly scratch: string; readonly signal: AbortSignal }): Promise<void> {
     await using tree = new LayeredTree();
+    // An archive need not have an entry for the root itself.
+    const root = { ...tarEntryOf({ kind: "directory", path: "root", mode: 0o755 }, { mtimeS: this.#mtimeS }), path: "" as ByteText };
+    await addMembers(tree, [{ entry: root, content: EMPTY }], join(options.scratch, "layer-root.tar"));
     for (const step of this.#steps) await step(tree, options.scratch);
     await tree.write(target, options);
   }
@@ -116,11 +119,7 @@ export class ArchiveFiles implements TreeFiles {
     this.#index = new Map(placement.index);
     const name = `layer-${this.#layers}.tar`;
     this.#layers += 1;
-    this.#steps.push(async (tree, scratch) => {
-      const path = join(scratch, name);
-      await pipeline(Readable.from(writeTar(placed)), createWriteStream(path, { flags: "wx" }));
-      await tree.add(path, { keepFolderLinks: true });
-    });
+    this.#steps.push((tree, scratch) => addMembers(tree, placed, join(scratch, name)));
   }
 
   #know(entry: TarEntry, content: () => AsyncIterable<Uint8Array>): void {
@@ -133,6 +132,12 @@ export class ArchiveFiles implements TreeFiles {
     for (let left = 40; known?.entry.kind === "hard-link" && left > 0; left -= 1) known = this.#known.get(known.entry.target);
     return known;
   }
+}
+
+/** `path`: a file that stays until the tree is written. */
+async function addMembers(tree: LayeredTree, members: readonly TarMember[], path: string): Promise<void> {
+  await pipeline(Readable.from(writeTar(members)), createWriteStream(path, { flags: "wx" }));
+  await tree.add(path, { keepFolderLinks: true });
 }
 
 /** What an index has below a folder. */

@@ -51,7 +51,11 @@ export function planSandbox(facts: SandboxFacts): SandboxPlan {
   const missing = needed.filter((tool) => !facts.tools.has(tool));
   if (missing.length > 0) {
     const names = [...new Set(missing.map((tool) => packages[tool] ?? tool))].join(", ");
-    return { kind: "refused", because: `${missing.join(", ")} is not installed`, hint: `Install the package ${names}.` };
+    return {
+      kind: "refused",
+      because: `${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} not installed`,
+      hint: `Install the package ${names}.`,
+    };
   }
   if (facts.uid === 0) return { kind: (facts.userNamespacesMax ?? 0) > 0 ? "root-namespace" : "root" };
   const refusal = kernelRefusal(facts);
@@ -66,7 +70,7 @@ export function planSandbox(facts: SandboxFacts): SandboxPlan {
   const start = freeStart(`${facts.subuid}\n${facts.subgid}`);
   return {
     kind: "refused",
-    because: `${lacking.join(" and ")} gives ${facts.user} no range of ${IDS_NEEDED} ids`,
+    because: `${lacking.join(" and ")} ${lacking.length > 1 ? "give" : "gives"} ${facts.user} no range of ${IDS_NEEDED} ids`,
     hint: `Add the line "${facts.user}:${start}:65536" to ${lacking.join(" and to ")} as root, or run as root.`,
   };
 }
@@ -102,7 +106,8 @@ function kernelRefusal({ userNamespacesMax, cloneForbidden, apparmorRestricts }:
 
 /** Lines are NAME-OR-UID:FIRST:COUNT. The first range that is long enough. */
 function rangeOf(text: string, { user, uid }: SandboxFacts): IdRange | undefined {
-  return rangesIn(text).find(({ owner, count }) => (owner === user || owner === `${uid}`) && count >= IDS_NEEDED);
+  const found = rangesIn(text).find(({ owner, count }) => (owner === user || owner === `${uid}`) && count >= IDS_NEEDED);
+  return found === undefined ? undefined : { first: found.first, count: found.count };
 }
 
 function rangesIn(text: string): readonly (IdRange & { readonly owner: string })[] {

@@ -132,7 +132,7 @@ async function writeTarball(path: string, { output, scratch, epochS, env, job }:
   const plain = join(scratch, "plain.tar");
   const bytes = decompressed(createReadStream(path), { where: path, env, signal: job.signal });
   await pipeline(Readable.from(bytes, { objectMode: true }), createWriteStream(plain, { flags: "wx" }), { signal: job.signal });
-  const files = await ArchiveFiles.open(plain, { mtimeS: epochS });
+  const files = await ArchiveFiles.open(plain, { mtimeS: epochS, named: path });
   await files.write(join(output, "root.tar"), { epochS, scratch, signal: job.signal });
 }
 
