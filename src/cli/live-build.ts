@@ -1,13 +1,13 @@
-import { createHash } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { copyFile, mkdir, rename, rm, stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { dirname, join, resolve } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import { EXIT, HiperisoError, reasonOf } from "../contract/error.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { syncDirectory } from "../host/atomic-file.ts";
 import { defaultStore } from "../live/demo.ts";
+import { fileDigest } from "../live/file-digest.ts";
+import { readManifest, writeManifestBeside } from "../live/manifest.ts";
 import { type BuildOptions, type Built, buildPlan } from "../live/runner.ts";
 import { stageKindsWith } from "../live/stages/kinds.ts";
 import { type BuiltTwice, buildTwice } from "../live/twice.ts";
@@ -15,7 +15,7 @@ import type { Cli } from "./cli.ts";
 import { liveBoots } from "./live-boots.ts";
 import { collected, jobsOf, stageOptions } from "./live-options.ts";
 import { differencesText, explanation, summary } from "./live-words.ts";
-import { examplesText } from "./program.ts";
+import { examplesText, programVersion } from "./program.ts";
 
 export function buildCommand(cli: Cli) {
   return new Command("build")
@@ -55,17 +55,21 @@ export function buildCommand(cli: Cli) {
         ...(flags.stage.length === 0 ? {} : { stages: flags.stage }),
       };
       refuseTogether(flags);
-      if (flags.twice === true) {
-        const twice = await buildTwice(resolve(spec), options, cli.job);
-        return await printTwice(cli, twice, { to, json });
-      }
-      const built = await buildPlan(resolve(spec), options, cli.job);
+      const asked: Asked = {
+        spec: resolve(spec),
+        store: options.store,
+        to: to === undefined ? undefined : resolve(to),
+        json: json === true,
+      };
+      if (flags.twice === true) return await printTwice(cli, await buildTwice(asked.spec, options, cli.job), asked);
+      const built = await buildPlan(asked.spec, options, cli.job);
       if (flags.dryRun === true) {
         if (json === true) cli.json({ plan: built.plan, stages: built.stages });
         else cli.out(`${explanation(built, "would be built")}\n`);
         return;
       }
-      await printBuilt(cli, built, { to, json, explain: flags.explain });
+      if (flags.explain === true) cli.err(explanation(built, "built"));
+      await printBuilt(cli, built, asked);
     });
 }
 
@@ -86,47 +90,53 @@ function refuseTogether({ to, stage, dryRun, twice }: Together): void {
     if (isSo) throw new HiperisoError({ what: "build a spec", expected: "options that go together", found, kind: "usage" });
 }
 
-interface Printing {
+interface Asked {
+  readonly spec: string;
+  readonly store: string;
   readonly to: string | undefined;
-  readonly json: true | undefined;
+  readonly json: boolean;
 }
 
-async function printBuilt(cli: Cli, built: Built, { to, json, explain }: Printing & { readonly explain: true | undefined }): Promise<void> {
-  const image = to === undefined ? built.output : await copiedTo(resolve(to), built.output, cli.job.signal);
-  const facts = await imageFacts(image);
-  if (explain === true) cli.err(explanation(built, "built"));
-  if (json === true) cli.json({ image, ...facts, plan: built.plan, stages: built.stages, tests: built.tests });
+async function printBuilt(cli: Cli, built: Built, asked: Asked): Promise<void> {
+  const image = await handedOut(cli, built, asked);
+  if (asked.json) cli.json({ ...image, plan: built.plan, stages: built.stages, tests: built.tests });
   else {
-    cli.err(summary(built, facts));
-    cli.out(`${printable(image)}\n`);
+    cli.err(summary(built, image));
+    cli.out(`${printable(image.image)}\n`);
   }
   if (built.tests.some(({ passed }) => !passed)) cli.exit(EXIT.goalMissed);
 }
 
-async function printTwice(cli: Cli, { built, differences }: BuiltTwice, { to, json }: Printing): Promise<void> {
+async function printTwice(cli: Cli, { built, differences }: BuiltTwice, asked: Asked): Promise<void> {
   const isSame = differences.length === 0;
-  const image = !isSame ? undefined : to === undefined ? built.output : await copiedTo(resolve(to), built.output, cli.job.signal);
-  const facts = image === undefined ? {} : await imageFacts(image);
-  if (json === true) cli.json({ same: isSame, image: image ?? null, ...facts, plan: built.plan, stages: built.stages, differences });
+  const image = isSame ? await handedOut(cli, built, asked) : { image: null };
+  if (asked.json) cli.json({ same: isSame, ...image, plan: built.plan, stages: built.stages, differences });
   else {
     cli.err(differencesText(built, differences));
-    if (image !== undefined) cli.out(`${printable(image)}\n`);
+    if (image.image !== null) cli.out(`${printable(image.image)}\n`);
   }
   if (!isSame) cli.exit(EXIT.goalMissed);
 }
 
 export interface ImageFacts {
+  readonly image: string;
+  /** None of a folder. */
   readonly sizeBytes?: number;
   readonly sha256?: string;
+  /** What was written beside the copy: manifest and sum. */
+  readonly beside?: readonly string[];
 }
 
-/** None of a folder. */
-async function imageFacts(path: string): Promise<ImageFacts> {
-  const facts = await stat(path).catch(() => undefined);
-  if (facts?.isFile() !== true) return {};
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return { sizeBytes: facts.size, sha256: hash.digest("hex") };
+/** The image in the store, or its copy where one is wanted, with its manifest beside it. */
+async function handedOut(cli: Cli, built: Built, { spec, store, to }: Asked): Promise<ImageFacts> {
+  const facts = await stat(built.output);
+  if (!facts.isFile()) return { image: built.output };
+  const known = { sizeBytes: facts.size, sha256: await fileDigest(built.output, join(store, "cache")) };
+  if (to === undefined) return { image: built.output, ...known };
+  const image = await copiedTo(to, built.output, cli.job.signal);
+  const program = `hiperiso ${programVersion()}`;
+  const manifest = await readManifest({ planPath: spec, built, store, env: cli.env, program });
+  return { image, ...known, beside: await writeManifestBeside(image, manifest) };
 }
 
 /** Under its final name there is the whole copy or what was there before. */

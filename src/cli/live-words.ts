@@ -19,20 +19,27 @@ export function explanation({ stages }: Pick<Built, "stages">, ran: string): str
 }
 
 /** What was built and what was kept, the image, and how its boots went. */
-export function summary({ plan, stages, tests }: Built, { sizeBytes, sha256 }: ImageFacts): string {
+export function summary({ plan, stages, tests }: Built, { sizeBytes, sha256, beside = [] }: ImageFacts): string {
   const built = stages.filter(({ reused }) => !reused);
   const width = Math.max(0, ...built.map(({ name }) => name.length));
   const rows = built.map(
     ({ name, elapsedMs, sizeBytes: size }) => `  ${name.padEnd(width)}  ${duration(elapsedMs).padStart(10)}  ${byteSize(size).padStart(9)}`,
   );
   const image = sizeBytes === undefined ? [] : [`image: ${byteSize(sizeBytes)}${sha256 === undefined ? "" : `, SHA-256 ${sha256}`}`];
+  const written = beside.map((path) => `beside it: ${printable(path)}`);
   const verdicts = tests.map(({ stage, passed, says, output }) =>
     passed
       ? `${stage}: passed; ${printable(output)}`
       : `${stage}: not passed; ${printable(output)}\n${indented(printable(says, { keepNewlines: true }))}`,
   );
   const kept = stages.length - built.length;
-  return [`${plan}: ${count(stages.length, "stage")}, ${kept} kept, ${built.length} built`, ...rows, ...image, ...verdicts].join("\n");
+  return [
+    `${plan}: ${count(stages.length, "stage")}, ${kept} kept, ${built.length} built`,
+    ...rows,
+    ...image,
+    ...written,
+    ...verdicts,
+  ].join("\n");
 }
 
 export function differencesText({ plan, stages }: Built, differences: readonly StageDifference[]): string {

@@ -173,7 +173,7 @@ class Build {
         left.delete(next.stage);
         this.#making.set(recipeHash(next.recipe), next.stage.name);
         const end = this.#make(next, allotment.cores)
-          .catch((error: unknown) => this.#failed(next.stage, error, faults))
+          .catch((error: unknown) => this.#failed(next.stage, error, { faults, isAlone: running.size === 1 }))
           .finally(() => {
             running.delete(next.stage.name);
             this.#making.delete(recipeHash(next.recipe));
@@ -188,12 +188,12 @@ class Build {
   }
 
   /** The first fault is the build's. What runs beside it may end: it is kept, and the next build starts there. */
-  #failed(stage: CheckedStage, error: unknown, faults: unknown[]): void {
+  #failed(stage: CheckedStage, error: unknown, { faults, isAlone }: { readonly faults: unknown[]; readonly isAlone: boolean }): void {
     const { job } = this.#parts.surroundings;
     faults.push(error);
     if (job.signal.aborted) return;
     if (faults.length > 1) job.progress.warn(reasonOf(error));
-    else job.progress.warn(`stage ${stage.name} failed; what runs beside it is ended before the build stops`);
+    else if (!isAlone) job.progress.warn(`stage ${stage.name} failed; what runs beside it is ended before the build stops`);
   }
 
   /** Asked of all stages before any of them runs: what is missing is then known at once. Of one kind one after the other: they may share a cache. */
