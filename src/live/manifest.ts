@@ -81,9 +81,9 @@ export async function readManifest({ planPath, built, store: root, env, program 
     format: 1,
     made_by: program,
     name: plan.name,
-    spec: { ...(await factOf(planPath, cache)), path: basename(planPath) },
+    spec: { ...(await factOf(planPath, cache)), path: releaseFile(planPath, "spec.yaml") },
     epoch: plan.epochS,
-    image: { ...(await factOf(built.output, cache)), path: basename(built.output) },
+    image: { ...(await factOf(built.output, cache)), path: releaseFile(built.output, "image") },
     packages: inImage?.packages ?? null,
     unread_packages: inImage?.unread ?? [],
     tests: built.tests.map(({ stage, passed }) => ({ stage, passed })),
@@ -92,6 +92,15 @@ export async function readManifest({ planPath, built, store: root, env, program 
       return list === undefined ? stage : { ...stage, packages: list.packages };
     }),
   };
+}
+
+/** What a release holds beside the image and the spec. */
+const OWN_NAMES = /^(?:SHA256SUMS.*|manifest\.json|sbom\.cdx\.json|index\.html|boot-report)$/i;
+
+/** The file's own name where that can stand in a list of sums, in an address and beside what is ours; else `otherwise`. */
+function releaseFile(path: string, otherwise: string): string {
+  const name = basename(path);
+  return /^[A-Za-z0-9][A-Za-z0-9 ._+-]*$/.test(name) && !OWN_NAMES.test(name) ? name : otherwise;
 }
 
 /** From the result along the inputs that are called `root`, down to the stage that knows its packages. */

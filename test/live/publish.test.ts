@@ -240,6 +240,15 @@ describe("a release", () => {
     expect(packageUrl(gentoo)).toBe("pkg:ebuild/sys-apps/sed@4.9");
   });
 
+  test("gives a spec whose name could be taken for something else a plain one", async () => {
+    for (const name of ["a\nb.yaml", "index.html", "..x.yaml"]) {
+      await writeFile(join(folder, name), SPEC);
+      const { folder: release, manifest } = await publish({ planPath: join(folder, name), target: join(folder, "named") });
+      expect(manifest.spec.path).toBe("spec.yaml");
+      expect(shell(`cd ${release} && sha256sum --check --strict --quiet SHA256SUMS`)).toBe("");
+    }
+  });
+
   test("that was published is kept; another content of the same image gets a number", async () => {
     const first = await publish();
     expect(await publish()).toMatchObject({ isKept: true, folder: first.folder });
