@@ -30,7 +30,7 @@ ${COMMON}source_subpath: default/livecd-stage1-amd64-%(version_stamp)s
 boot/kernel: debian
 boot/kernel/debian/sources: linux-image-amd64
 boot/kernel/debian/console: ttyS0,115200
-livecd/fsops: -comp gzip
+livecd/fsops: -comp lz4
 livecd/iso: /tmp/catalyst-debian.iso
 livecd/volid: CATALYST_DEBIAN
 livecd/bootargs: console=tty0 console=ttyS0,115200

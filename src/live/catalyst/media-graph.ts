@@ -323,7 +323,7 @@ function addImageOptions(spec: TargetSpec, image: Options, making: Making): void
   const unknown: string[] = [];
   while (words.length > 0) {
     const word = words.shift()!;
-    if (word === "-comp" && ["gzip", "xz", "zstd"].includes(words[0] ?? "")) image["compression"] = words.shift();
+    if (word === "-comp" && ["gzip", "xz", "zstd", "lz4"].includes(words[0] ?? "")) image["compression"] = words.shift();
     else if (word === "-Xbcj" && words[0] === "x86")
       words.shift(); // ours does so too
     else if (word === "-b" && BLOCKS.has(words[0] ?? "")) image["block_kib"] = BLOCKS.get(words.shift()!);
