@@ -1,6 +1,5 @@
 /** The files of a live medium, whatever carries them: what an ISO image and a disk image have in common. */
 import type { z } from "zod";
-import { readSourceTree, sourcePath } from "../source-files.ts";
 import type { StageRun } from "../stage.ts";
 import { type EfiLoader, efiFiles } from "./esp.ts";
 import { grubLoopback, grubMenu } from "./grub-menu.ts";
@@ -8,6 +7,7 @@ import { IMAGE_FOLDER, markerPath, ownImageFolder } from "./live-arguments.ts";
 import type { ModulesOption } from "./medium-options.ts";
 import { type BootPaths, type Menu, type MenuOptions, planMenu } from "./menu.ts";
 import { checkModules, type LoaderFiles, loaderFiles, type MediumParts, readParts } from "./parts.ts";
+import { sourceFolder } from "./source-folder.ts";
 
 export interface ContentWish {
   readonly options: MenuOptions & {
@@ -82,7 +82,7 @@ export async function mediumContent({ options, run, uuid, hardLinks }: ContentWi
       ? []
       : await efiFiles({ loader, secureBoot: options.secure_boot, id, menu, parts, payloads, initrd: options.initramfs });
   const files: MediumFile[] = [
-    ...(options.files === undefined ? [] : await sourceFiles(planFolder, options.files)),
+    ...(options.files === undefined ? [] : await sourceFolder(planFolder, options.files)),
     bytes(markerPath(id), ""),
     // By this one a distribution's signed GRUB knows a medium.
     bytes(".disk/info", `${options.title}\n`),
@@ -108,11 +108,6 @@ async function memtestFiles(
   const efi = await payloads.find("memtest/memtest.efi");
   const bios = await payloads.find("memtest/memtest.bin");
   return { efi, bios: efi === undefined && bios === undefined ? await payloads.need("memtest/memtest.bin", "entries: memtest") : bios };
-}
-
-async function sourceFiles(planFolder: string, folder: string): Promise<readonly MediumFile[]> {
-  const entries = await readSourceTree(sourcePath(planFolder, folder));
-  return entries.flatMap((entry) => (entry.kind === "file" ? [{ path: entry.path, from: entry.content }] : []));
 }
 
 const plain = (path: string): string => path.replace(/^\//, "");

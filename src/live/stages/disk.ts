@@ -14,7 +14,7 @@ import type { Volume } from "../../disk/volume.ts";
 import { contentsOf, type MediumFile, mediumContent } from "../medium/content.ts";
 import { type ByteSpan, guidOf, placedGrub, planDiskImage } from "../medium/disk-image.ts";
 import { checkMedium, MediumOptions } from "../medium/medium-options.ts";
-import { readSourceTree, sourcePath, treeDigest } from "../source-files.ts";
+import { sourceFolderDigest } from "../medium/source-folder.ts";
 import { type StageRun, stageKind } from "../stage.ts";
 import { runTool, toolVersion } from "../tool.ts";
 
@@ -45,9 +45,10 @@ export const diskStage = stageKind({
   options: Options,
   inputs: { root: "required", kernel: "required", initramfs: "optional", payloads: "optional" },
 
-  async ingredients({ files, persistence }, { planFolder, env, job }) {
+  async ingredients({ files, persistence }, surroundings) {
+    const { env, job } = surroundings;
     return {
-      ...(files === undefined ? {} : { files: treeDigest(await readSourceTree(sourcePath(planFolder, files))) }),
+      ...(files === undefined ? {} : { files: await sourceFolderDigest(files, surroundings) }),
       ...(persistence === undefined ? {} : { mke2fs: await mke2fsVersion(env, job) }),
     };
   },

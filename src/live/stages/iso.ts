@@ -11,7 +11,7 @@ import { isoUuid, xorrisoArguments } from "../medium/iso-image.ts";
 import { isolinuxMenu } from "../medium/isolinux-menu.ts";
 import { checkMedium, MediumOptions } from "../medium/medium-options.ts";
 import { type LoaderFiles, linkOrCopy } from "../medium/parts.ts";
-import { readSourceTree, sourcePath, treeDigest } from "../source-files.ts";
+import { sourceFolderDigest } from "../medium/source-folder.ts";
 import { stageKind } from "../stage.ts";
 import { runTool, toolVersion } from "../tool.ts";
 
@@ -36,10 +36,11 @@ export const isoStage = stageKind({
   options: Options,
   inputs: { root: "required", kernel: "required", initramfs: "optional", payloads: "optional", loaders: "optional" },
 
-  async ingredients({ files }, { planFolder, env, job }) {
+  async ingredients({ files }, surroundings) {
+    const { env, job } = surroundings;
     return {
       xorriso: await toolVersion("xorriso", ["-version"], { env, signal: job.signal }),
-      ...(files === undefined ? {} : { files: treeDigest(await readSourceTree(sourcePath(planFolder, files))) }),
+      ...(files === undefined ? {} : { files: await sourceFolderDigest(files, surroundings) }),
     };
   },
 
