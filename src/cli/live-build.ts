@@ -14,7 +14,7 @@ import { type BuiltTwice, buildTwice } from "../live/twice.ts";
 import type { Cli } from "./cli.ts";
 import { liveBoots } from "./live-boots.ts";
 import { collected, jobsOf, stageOptions } from "./live-options.ts";
-import { differencesText, explanation, summary } from "./live-words.ts";
+import { differencesText, explanation, type ImageFacts, summary } from "./live-words.ts";
 import { examplesText, programVersion } from "./program.ts";
 
 export function buildCommand(cli: Cli) {
@@ -116,15 +116,6 @@ async function printTwice(cli: Cli, { built, differences }: BuiltTwice, asked: A
     if (image.image !== null) cli.out(`${printable(image.image)}\n`);
   }
   if (!isSame) cli.exit(EXIT.goalMissed);
-}
-
-export interface ImageFacts {
-  readonly image: string;
-  /** None of a folder. */
-  readonly sizeBytes?: number;
-  readonly sha256?: string;
-  /** What was written beside the copy: manifest and sum. */
-  readonly beside?: readonly string[];
 }
 
 /** The image in the store, or its copy where one is wanted, with its manifest beside it. */

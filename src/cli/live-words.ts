@@ -3,8 +3,16 @@ import { duration } from "../analysis/quantities.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import type { Built } from "../live/runner.ts";
 import type { StageDifference } from "../live/twice.ts";
-import type { ImageFacts } from "./live-build.ts";
 import { byteSize } from "./terminal.ts";
+
+export interface ImageFacts {
+  readonly image: string;
+  /** None of a folder. */
+  readonly sizeBytes?: number;
+  readonly sha256?: string;
+  /** What was written beside the copy: manifest and sum. */
+  readonly beside?: readonly string[];
+}
 
 /** A line for each stage. `ran`: the word for those that are not kept. */
 export function explanation({ stages }: Pick<Built, "stages">, ran: string): string {
