@@ -52,7 +52,7 @@ export function addCommand(cli: Cli): CommandUnknownOpts {
         await using looked = await openDataForReading(cli, stick, flags);
         return await planImages(looked.data, wish);
       })();
-      if (dryRun === true || planned.images.length === 0) return reportAdded(cli, planned, [], shown);
+      if (dryRun === true || planned.images.length + planned.unrecorded.length === 0) return reportAdded(cli, planned, [], shown);
       const change = `add ${planned.images.length === 1 ? "1 image" : `${planned.images.length} images`}, ${byteSize(Number(planned.totalBytes))}`;
       const opened = await openDataForWriting(cli, stick, flags, change);
       let sums: Awaited<ReturnType<typeof addImages>>;
@@ -72,7 +72,7 @@ export function addCommand(cli: Cli): CommandUnknownOpts {
 
 function reportAdded(
   cli: Cli,
-  { images, skipped, totalBytes }: AddPlan,
+  { images, skipped, unrecorded, totalBytes }: AddPlan,
   added: readonly { readonly path: string; readonly sha256: string }[],
   { dryRun, json }: { readonly dryRun: boolean; readonly json: boolean },
 ): void {
@@ -88,12 +88,14 @@ function reportAdded(
         sha256: sums.get(to) ?? null,
         checkedAgainst: expected?.list ?? null,
       })),
-      skipped: skipped.map(({ from, to }) => ({ from, path: to })),
+      skipped: [...skipped, ...unrecorded].map(({ from, to }) => ({ from, path: to })),
       totalBytes: diskNumber(totalBytes),
     });
     return;
   }
   for (const { to } of skipped) cli.out(`${printable(to)}: is there already\n`);
+  for (const { to } of unrecorded)
+    cli.out(`${printable(to)}: is there already, ${dryRun ? "and its sum would be kept" : "is the same, and its sum is kept now"}\n`);
   for (const { to, sizeBytes, expected } of images) {
     const checked = dryRun || expected === undefined ? "" : `, as ${expected.list} says`;
     cli.out(`${printable(to)}: ${byteSize(Number(sizeBytes))}${dryRun ? " would be written" : ""}${printable(checked)}\n`);

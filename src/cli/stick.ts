@@ -5,6 +5,8 @@ import { examplesText } from "./program.ts";
 import { configCommand, updateCommand, verifyCommand } from "./stick-check.ts";
 import { createCommand } from "./stick-create.ts";
 import { addCommand, listCommand, removeCommand } from "./stick-images.ts";
+import { persistenceCommand } from "./stick-persistence.ts";
+import { pullCommand } from "./stick-pull.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
   return new Command("stick")
@@ -16,11 +18,14 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(verifyCommand(cli))
     .addCommand(updateCommand(cli))
     .addCommand(configCommand(cli))
+    .addCommand(pullCommand(cli))
+    .addCommand(persistenceCommand(cli))
     .addHelpText("after", () =>
       examplesText([
         ["hiperiso stick create stick.img --iso debian.iso --runtime runtime", "a stick as an image file"],
         ["hiperiso stick add stick.img ubuntu.iso", "one more image on it"],
         ["hiperiso stick verify stick.img", "is all of it as it was written"],
+        ["hiperiso stick pull stick.img", "bring home what it recorded"],
       ]),
     );
 }

@@ -25,6 +25,11 @@ export async function readIndex(logDirectory: string): Promise<IndexContent> {
       cause: error,
     });
   }
+  return decodeIndex(content);
+}
+
+/** Of text that came from anywhere. */
+export function decodeIndex(content: string): IndexContent {
   const lines: IndexLine[] = [];
   const unreadable: number[] = [];
   content.split("\n").forEach((text, index) => {

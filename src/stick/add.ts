@@ -18,6 +18,8 @@ export interface AddOptions {
   readonly verify: boolean;
   /** Makes the next reads come from the medium and not from memory; the file on this computer is named where there is one. */
   readonly forget: (path: string | undefined) => Promise<void>;
+  /** What is added between two moments at which a cut loses nothing: a multiple of the partition's clusters. Default `SEGMENT_BYTES`. */
+  readonly segmentBytes?: bigint;
 }
 
 /** Where an unfinished copy stands. One path has one: another image for it begins anew. */
@@ -43,7 +45,8 @@ export async function readDataFacts(data: StickData, images: readonly ImageSourc
   }
   const space = await tree.space(at("/"));
   const { fileBytesMax, folded, nameFault } = tree;
-  return { where: data.where, there, ...space, fileBytesMax, heldBytes, folded, nameFault };
+  const recorded = new Set((await readImageRecord(data)).images.map(({ path }) => folded(path)));
+  return { where: data.where, there, ...space, fileBytesMax, heldBytes, recorded, folded, nameFault };
 }
 
 /** By folded path; a folder that is not there has none. */
@@ -66,21 +69,44 @@ export const planImages = async (data: StickData, wish: AddWish): Promise<AddPla
  */
 export async function addImages(data: StickData, plan: AddPlan, options: AddOptions, job: Job): Promise<readonly StickImage[]> {
   const added: StickImage[] = [];
+  const record = async (entry: StickImage) => {
+    const before = await readImageRecord(data);
+    await writeImageRecord(data, changedRecord(before.images, { added: [entry] }, data.tree.folded), options.nowMs, job);
+    await data.flush();
+    added.push(entry);
+  };
+  for (const image of plan.unrecorded) await record(recordOf(image, await sumOfSame(data, image, job)));
+  if (plan.images.length === 0) return added;
   const step = job.progress.begin(plan.images.length === 1 ? "write 1 image" : `write ${plan.images.length} images`, plan.totalBytes);
   try {
     for (const image of plan.images) {
       job.signal.throwIfAborted();
-      const sha256 = await addOne(data, image, options, { ...job, step });
-      const entry = recordOf(image, sha256);
-      const before = await readImageRecord(data);
-      await writeImageRecord(data, changedRecord(before.images, { added: [entry] }, data.tree.folded), options.nowMs, job);
-      await data.flush();
-      added.push(entry);
+      await record(recordOf(image, await addOne(data, image, options, { ...job, step })));
     }
   } finally {
     step.end();
   }
   return added;
+}
+
+/** Of an image that is on the stick already. Throws HiperisoError of kind `usage` where its bytes are others than those of its source. */
+async function sumOfSame(data: StickData, image: ImageSource, job: Job): Promise<string> {
+  const { tree, at } = data;
+  const hash = createHash("sha256");
+  const there = { writtenBytes: image.sizeBytes, read: () => tree.read(at(image.to)) };
+  if (await sameBeginning(there, image.from, hash, job)) {
+    const sha256 = hash.digest("hex");
+    checkSum(image, sha256);
+    return sha256;
+  }
+  throw new HiperisoError({
+    what: "add the image",
+    where: image.from,
+    expected: `the bytes of ${tree.shown(at(image.to))}, which has its size and time`,
+    found: "others",
+    hint: "--force replaces the one on the stick.",
+    kind: "usage",
+  });
 }
 
 export const recordOf = ({ to, sizeBytes, modifiedMs, expected }: ImageSource, sha256: string): StickImage => ({
@@ -93,13 +119,14 @@ export const recordOf = ({ to, sizeBytes, modifiedMs, expected }: ImageSource, s
 
 type AddJob = Job & { readonly step: Step };
 
-async function addOne(data: StickData, image: PlannedImage, { nowMs, verify, forget }: AddOptions, job: AddJob): Promise<string> {
+async function addOne(data: StickData, image: PlannedImage, options: AddOptions, job: AddJob): Promise<string> {
+  const { nowMs, verify, forget, segmentBytes = SEGMENT_BYTES } = options;
   const { tree, at } = data;
   const folder = image.to.slice(0, image.to.lastIndexOf("/")) || "/";
   await makeDataFolders(data, folder, nowMs);
   await makeDataFolders(data, STICK_DATA.unfinished, nowMs);
   const part = unfinishedPath(image.to, tree.folded);
-  const sha256 = await fillPart(data, part, image, job);
+  const sha256 = await fillPart(data, part, image, segmentBytes, job);
   try {
     checkSum(image, sha256);
     if (verify) await readBack(data, part, sha256, { ...image, forget }, job);
@@ -127,7 +154,7 @@ export function checkSum({ from, expected }: ImageSource, sha256: string): void 
 }
 
 /** The whole image under the name `part`, as far as it is not there already; gives its SHA-256. */
-async function fillPart(data: StickData, part: string, image: PlannedImage, job: AddJob): Promise<string> {
+async function fillPart(data: StickData, part: string, image: PlannedImage, segmentBytes: bigint, job: AddJob): Promise<string> {
   const { sizeBytes, modifiedMs, from } = image;
   const hash = createHash("sha256");
   const file = await data.partial(part, { sizeBytes, modifiedMs });
@@ -145,7 +172,7 @@ async function fillPart(data: StickData, part: string, image: PlannedImage, job:
   const usable = file.writtenBytes > 0n ? await sameBeginning(file, from, hash, job) : true;
   if (!usable) {
     await data.remove(part);
-    return await fillPart(data, part, image, job);
+    return await fillPart(data, part, image, segmentBytes, job);
   }
   if (file.writtenBytes > 0n) {
     job.progress.say(`${from}: ${file.writtenBytes} of ${sizeBytes} bytes are on the stick already`);
@@ -155,7 +182,7 @@ async function fillPart(data: StickData, part: string, image: PlannedImage, job:
   try {
     for (let done = file.writtenBytes; done < sizeBytes; ) {
       job.signal.throwIfAborted();
-      const length = minimum(sizeBytes - done, SEGMENT_BYTES);
+      const length = minimum(sizeBytes - done, segmentBytes);
       await file.append(counted(source.take(length), hash, job.step), length, job);
       done += length;
     }
@@ -176,7 +203,12 @@ const changed = (from: string): HiperisoError =>
   });
 
 /** What is on the medium is read and compared: nobody's word is taken for it. `hash` has seen those bytes then. */
-async function sameBeginning({ writtenBytes, read }: PartialFile, from: string, hash: Hash, { signal, progress }: Job): Promise<boolean> {
+async function sameBeginning(
+  { writtenBytes, read }: Pick<PartialFile, "writtenBytes" | "read">,
+  from: string,
+  hash: Hash,
+  { signal, progress }: Job,
+): Promise<boolean> {
   const step = progress.begin(`compare what is on the stick of ${from}`, writtenBytes);
   const source = new Pieces(readSource(from, 0n, signal));
   try {

@@ -21,6 +21,8 @@ export interface DataFacts {
   readonly fileBytesMax: bigint;
   /** Bytes that unfinished copies of these very images hold already, by path on the stick. */
   readonly heldBytes: ReadonlyMap<string, bigint>;
+  /** Folded paths of those whose sums are kept. */
+  readonly recorded: ReadonlySet<string>;
   readonly folded: (path: string) => string;
   readonly nameFault: (name: string) => string | undefined;
 }
@@ -41,6 +43,8 @@ export interface AddPlan {
   readonly images: readonly PlannedImage[];
   /** Those that are on the stick already, of the same size and time. */
   readonly skipped: readonly ImageSource[];
+  /** The same, but nobody has kept their sums: copied by hand, or cut off in the last moment. They are compared, and recorded. */
+  readonly unrecorded: readonly ImageSource[];
   readonly totalBytes: bigint;
 }
 
@@ -56,6 +60,7 @@ export function planAdd({ images, replace, allowDamaged }: AddWish, facts: DataF
   const refuse = (from: string, why: string) => void refusals.push(`${JSON.stringify(from)}: ${why}`);
   const planned: PlannedImage[] = [];
   const skipped: ImageSource[] = [];
+  const unrecorded: ImageSource[] = [];
   const taken = new Map<string, string>();
   for (const image of images) {
     const { from, to } = image;
@@ -72,7 +77,7 @@ export function planAdd({ images, replace, allowDamaged }: AddWish, facts: DataF
     else if (image.damage !== undefined && !allowDamaged) refuse(from, `${image.damage}; --allow-damaged takes it all the same`);
     else if (image.sizeBytes > facts.fileBytesMax) refuse(from, `${image.sizeBytes} bytes, files there have at most ${facts.fileBytesMax}`);
     else if (there === undefined) planned.push({ ...image, replaces: undefined });
-    else if (!replace && isSame(image, there)) skipped.push(image);
+    else if (!replace && isSame(image, there)) (facts.recorded.has(key) ? skipped : unrecorded).push(image);
     else if (!replace) refuse(from, `${there.path} is there already, and is another one: --force replaces it`);
     else planned.push({ ...image, replaces: there.path });
     taken.set(key, other ?? from);
@@ -91,7 +96,7 @@ export function planAdd({ images, replace, allowDamaged }: AddWish, facts: DataF
       `${facts.freeBytes} bytes free`,
       "Nothing was written. `stick list` shows what is on it.",
     );
-  return { images: planned, skipped, totalBytes: planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0n) };
+  return { images: planned, skipped, unrecorded, totalBytes: planned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0n) };
 }
 
 function nameFaultIn(path: string, { nameFault }: DataFacts): string | undefined {
