@@ -32,10 +32,15 @@ export async function openTarTree(path: string): Promise<TarTree> {
   const links = new Map([...entries].flatMap(([name, entry]) => (entry.kind === "symlink" ? [[name, readable(entry.target)]] : [])));
   const file = await open(path, "r");
   const resolve = (wanted: string): string | undefined => {
-    const found = resolveInTree(wanted, links);
-    const entry = entries.get(found);
-    if (entry?.kind === "hard-link") return resolve(readable(entry.target));
-    return entry === undefined ? undefined : found;
+    let found = resolveInTree(wanted, links);
+    // A second name of a file stands for the first; one that stands for itself, by whatever way, for nothing.
+    const seen = new Set<string>();
+    for (let entry = entries.get(found); entry?.kind === "hard-link"; entry = entries.get(found)) {
+      if (seen.has(found)) return undefined;
+      seen.add(found);
+      found = readable(entry.target);
+    }
+    return entries.has(found) ? found : undefined;
   };
   const children = new Map<string, string[]>();
   for (const name of [...entries.keys()].sort()) {

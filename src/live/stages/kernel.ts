@@ -45,6 +45,8 @@ export const kernelStage = stageKind({
   revision: 4,
   options: Options,
   inputs: { package: "optional", root: "optional", busybox: "optional" },
+  // All of a distribution's modules are read for what they say of themselves.
+  needs: { cores: 1, memoryMb: 768 },
 
   async ingredients({ initramfs }, surroundings) {
     return initramfs === undefined ? {} : await initramfsIngredients(initramfs, surroundings);
