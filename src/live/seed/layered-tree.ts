@@ -8,8 +8,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { HiperisoError } from "../../contract/error.ts";
 import { type ByteText, byteText, joined, readable } from "../../formats/byte-text.ts";
-import { completeTree, type TreeEntry } from "../../formats/file-tree.ts";
-import { tarEntryOf, writeTar } from "../../formats/tar.ts";
+import { writeTar } from "../../formats/tar.ts";
 import { storedBytes, type TarEntry, type TarMember } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
 
@@ -39,6 +38,8 @@ interface Node {
 }
 
 const LINKS_FOLLOWED_MAX = 40;
+/** A path of 4,095 bytes, which is all that Linux takes, has no more; links into folders could lead on without an end. */
+const DEPTH_MAX = 2048;
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 /** What the first of these file systems kept for itself. */
@@ -46,7 +47,7 @@ const PRIVATE = ".wh..wh.";
 
 export class LayeredTree implements AsyncDisposable {
   readonly #files: FileHandle[] = [];
-  #root: Node = folderNode(implicitFolder(""));
+  #root: Node = folderNode(implicitFolder());
 
   /** Lays the archive at `path`, not compressed, over what is there. It is read again when the tree is written, so it must stay until then. */
   async add(path: string, { whiteouts = false, keepFolderLinks = false, end = "required" }: LayerOptions = {}): Promise<void> {
@@ -63,25 +64,11 @@ export class LayeredTree implements AsyncDisposable {
     }
   }
 
-  /** Lays these over what is there, owned by root; folders go into what links to folders. `mtimeS`: of each. */
-  put(entries: Iterable<TreeEntry>, { mtimeS }: { readonly mtimeS: number }): void {
-    for (const given of completeTree(entries)) {
-      const { userName: _user, groupName: _group, ...entry } = tarEntryOf(given, { mtimeS });
-      const content = given.kind === "file" ? given.content : new Uint8Array();
-      this.#place({ entry, content: () => once(content) }, true, "files of the spec");
-    }
-  }
-
   /** With all that is in it. A link is removed, not what it leads to. Answers whether it was there. */
   remove(path: string): boolean {
     const parts = byteText(path).split("/") as ByteText[];
     const folder = this.#folderAt(parts.slice(0, -1), path);
     return folder?.children?.delete(parts.at(-1)!) ?? false;
-  }
-
-  /** Every path, the root (empty) too: parents first, names in the order of their bytes. */
-  *paths(): Generator<ByteText> {
-    for (const [path] of walk(this.#root, "" as ByteText)) yield path;
   }
 
   /**
@@ -173,18 +160,18 @@ export class LayeredTree implements AsyncDisposable {
    */
   #folderAt(parts: readonly ByteText[], where: string, below?: TarEntry): Node | undefined {
     let waiting = [...parts];
-    let done: { readonly name: ByteText; readonly node: Node }[] = [{ name: "" as ByteText, node: this.#root }];
+    let done: Node[] = [this.#root];
     let followed = 0;
     while (waiting.length > 0) {
       const name = waiting.shift()!;
       if (name === ".." && done.length > 1) done.pop();
       if (name === "" || name === "." || name === "..") continue;
-      const { children } = done.at(-1)!.node;
+      const { children } = done.at(-1)!;
       if (children === undefined) return undefined;
       let node = children.get(name);
       if (node === undefined) {
         if (below === undefined) return undefined;
-        node = folderNode(implicitFolder(joined(...done.map((step) => step.name), name), below.mtimeS));
+        node = folderNode(implicitFolder(below.mtimeS));
         children.set(name, node);
       }
       const { entry } = node.inode;
@@ -196,9 +183,13 @@ export class LayeredTree implements AsyncDisposable {
         }
         if (entry.target.startsWith("/")) done = done.slice(0, 1);
         waiting = [...(entry.target.split("/") as ByteText[]), ...waiting];
-      } else done.push({ name, node });
+      } else done.push(node);
+      if (done.length > DEPTH_MAX) {
+        const facts = { expected: `at most ${DEPTH_MAX} folders in each other`, found: "more" };
+        throw new HiperisoError({ what: "lay an archive over a tree", where, ...facts });
+      }
     }
-    const { node } = done.at(-1)!;
+    const node = done.at(-1)!;
     return node.children === undefined ? undefined : node;
   }
 }
@@ -208,12 +199,12 @@ const NONE: ReadonlyMap<ByteText, Uint8Array> = new Map();
 
 const folderNode = (inode: Inode): Node => ({ inode, children: new Map() });
 
-function implicitFolder(path: string, mtimeS = 0): Inode {
-  const entry = { kind: "directory", path: path as ByteText, mode: 0o755, uid: 0, gid: 0, mtimeS, xattrs: NONE, records: NONE } as const;
+function implicitFolder(mtimeS = 0): Inode {
+  const entry = { kind: "directory", path: "" as ByteText, mode: 0o755, uid: 0, gid: 0, mtimeS, xattrs: NONE, records: NONE } as const;
   return { entry, content: () => once(EMPTY) };
 }
 
-/** Without recursion: links that lead into folders can make a tree deeper than any path in its archives. */
+/** Parents first, names in the order of their bytes. */
 function* walk(root: Node, rootPath: ByteText): Generator<readonly [ByteText, Node]> {
   const waiting: (readonly [ByteText, Node])[] = [[rootPath, root]];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
