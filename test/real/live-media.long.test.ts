@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { suiteResultSchema } from "../../src/contract/suite.ts";
-import { bootWords, demoImage, onlySession, run, workplace } from "./harness.ts";
-import { built, demoWith, LOG_IN } from "./live-medium-spec.ts";
+import { bootWords, onlySession, run, workplace } from "./harness.ts";
+import { built, demoWith, FAT_KERNEL, LOG_IN } from "./live-medium-spec.ts";
 
 const scriptFile = async (folder: string, steps: readonly unknown[]): Promise<string> => {
   const path = join(folder, "script.yaml");
@@ -55,16 +55,28 @@ describe("a medium made of the demo's parts", () => {
 
   it("is booted by another medium's GRUB, which has it as a file", async () => {
     await using place = await workplace();
-    const inner = await demoImage();
     const carried = join(place.root, "carried");
-    await mkdir(carried);
-    await copyFile(inner, join(carried, "demo.iso"));
+    const innerFolder = join(place.root, "inner");
+    for (const folder of [carried, innerFolder]) await mkdir(folder);
+    const inner = await demoWith(
+      innerFolder,
+      { stage: "inner", file: "inner.iso" },
+      `${FAT_KERNEL}  inner:
+    kind: iso
+    inputs: { root: image, kernel: fat-kernel, initramfs: fat-initramfs, payloads: loaders }
+    file: inner.iso
+    volume_id: INNER
+    title: inner
+    kernel_arguments: [console=tty0, "console=ttyS0,115200"]
+`,
+    );
+    await copyFile(await built(inner), join(carried, "demo.iso"));
     const spec = await demoWith(
       place.root,
       { stage: "carrier", file: "carrier.img" },
-      `  carrier:
+      `${FAT_KERNEL}  carrier:
     kind: disk
-    inputs: { root: image, kernel: kernel, initramfs: initramfs, payloads: loaders }
+    inputs: { root: image, kernel: fat-kernel, initramfs: fat-initramfs, payloads: loaders }
     file: carrier.img
     title: carrier
     files: carried

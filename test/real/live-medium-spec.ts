@@ -23,3 +23,15 @@ export async function built(spec: string, ...words: readonly string[]): Promise<
 
 /** Steps that log in to the demo on its serial console. */
 export const LOG_IN = [{ expect: "login: " }, { send: "root\n" }, { expect: "# " }];
+
+/** Stages `fat-kernel` and `fat-initramfs`: the demo's kernel knows CDs alone, and a disk image is a FAT volume and an ext4 one. */
+export const FAT_KERNEL = `  fat-kernel:
+    kind: kernel
+    inputs: { package: kernel-package }
+    modules: [sd_mod, ata_piix, ahci, virtio_pci, virtio_blk, usb-storage, uas, xhci-pci, ehci-pci, isofs, squashfs, loop, overlay,
+      vfat, nls_cp437, nls_ascii, nls_utf8, nls_iso8859-1, ext4, crc32c_generic, crc32c-intel, button, evdev]
+  fat-initramfs:
+    kind: initramfs
+    inputs: { busybox: busybox, kernel: fat-kernel }
+    modules: all
+`;

@@ -2,16 +2,16 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { bootWords, onlySession, run, workplace } from "./harness.ts";
-import { built, demoWith, LOG_IN } from "./live-medium-spec.ts";
+import { built, demoWith, FAT_KERNEL, LOG_IN } from "./live-medium-spec.ts";
 
 it("a disk image starts by BIOS, and what is written there is there after a reboot", async () => {
   await using place = await workplace();
   const spec = await demoWith(
     place.root,
     { stage: "disk", file: "demo.img" },
-    `  disk:
+    `${FAT_KERNEL}  disk:
     kind: disk
-    inputs: { root: image, kernel: kernel, initramfs: initramfs, payloads: loaders }
+    inputs: { root: image, kernel: fat-kernel, initramfs: fat-initramfs, payloads: loaders }
     file: demo.img
     title: demo on a disk
     persistence: 64M
