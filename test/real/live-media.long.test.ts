@@ -90,7 +90,7 @@ describe("a medium made of the demo's parts", () => {
       menu,
       "iso_path=/demo.iso\nexport iso_path\nloopback loop $iso_path\nroot=loop\nset timeout=0\nconfigfile /boot/grub/loopback.cfg\n",
     );
-    const copied = await run(["disk", "copy", menu, `${image}:2/boot/grub/grub.cfg`, "--replace", "--yes"]);
+    const copied = await run(["disk", "cp", "--force", menu, `${image}:2/boot/grub/grub.cfg`]);
     expect(copied.status, copied.stderr).toBe(0);
     const script = await scriptFile(place.root, [...LOG_IN, { run: "cat /proc/cmdline", output: "iso-scan/filename=/demo.iso" }]);
     const { status, stderr } = await run(bootWords(image, place.logs, "--firmware", "bios", "--as", "virtio", "--script", script));
