@@ -254,9 +254,9 @@ describe("mmdebstrap", () => {
       packages: ["less", "linux-image-amd64"],
       components: ["main", "non-free-firmware"],
     });
-    const words = mmdebstrapArguments(options, { isRoot: false, sources: ["deb http://x bookworm main"], target: "/t" });
+    const words = mmdebstrapArguments(options, { sources: ["deb http://x bookworm main"], target: "/t" });
     expect(words.slice(0, 6)).toEqual([
-      "--mode=unshare",
+      "--mode=root",
       "--format=tar",
       "--variant=minbase",
       "--architectures=amd64",

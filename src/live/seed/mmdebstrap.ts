@@ -10,9 +10,10 @@ import { cleanFiles } from "../clean-tree.ts";
 import { packageFailure } from "../package-failure.ts";
 import { ArchiveFiles } from "../sandbox/archive-files.ts";
 import { readSandboxFacts } from "../sandbox/facts.ts";
+import { runInNamespace } from "../sandbox/namespace.ts";
 import { acceptedPlan, planSandbox } from "../sandbox/plan.ts";
 import type { StageRun, StageSurroundings } from "../stage.ts";
-import { askTool, toolVersion } from "../tool.ts";
+import { toolVersion } from "../tool.ts";
 import { ownSources, releaseDigests } from "./apt-sources.ts";
 
 const VARIANTS = [
@@ -69,26 +70,22 @@ export async function mmdebstrapIngredients(
   return { mmdebstrap: tool, ...lists };
 }
 
+const PASSED_ON = ["APT_CONFIG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 const LISTS = "var/lib/apt/lists/";
 
 /** Writes `root.tar` and, beside it, `apt-lists.tar`: the lists that were used, so that stages above take packages of the same moment. */
 export async function runMmdebstrap(options: Mmdebstrap, run: StageRun): Promise<void> {
-  const { env, job, log, scratch, output, epochS } = run;
+  const { env, job, scratch, output, epochS } = run;
   const plan = acceptedPlan(planSandbox(await readSandboxFacts(env)));
   const sources = options.sources.length > 0 ? options.sources : await ownSources(options.suite, run);
   const raw = join(scratch, "mmdebstrap.tar");
-  const answer = await askTool(
-    "mmdebstrap",
-    mmdebstrapArguments(options, { isRoot: plan.kind !== "user-namespace", sources, target: raw }),
-    {
-      env,
-      signal: job.signal,
-      log,
-      cwd: scratch,
-      variables: { SOURCE_DATE_EPOCH: `${epochS}`, TMPDIR: scratch },
-    },
-  );
-  if (answer.status !== 0) throw packageFailure("make a root file system by mmdebstrap", options.packages, answer.lastLines);
+  // In our own namespaces it is root, and ends with us; in those that it makes for other users it would go on.
+  const given = PASSED_ON.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]));
+  const answer = await runInNamespace(plan, ["mmdebstrap", ...mmdebstrapArguments(options, { sources, target: raw })], run, {
+    kind: "command",
+    variables: { ...Object.fromEntries(given), SOURCE_DATE_EPOCH: `${epochS}`, TMPDIR: scratch },
+  });
+  if (answer.status !== 0) throw packageFailure("make a root file system by mmdebstrap", options.packages, answer.tail);
 
   await pipeline(writeTar(listsIn(readTar(createReadStream(raw), { where: raw }))), createWriteStream(join(output, "apt-lists.tar")));
   const files = await ArchiveFiles.open(raw, { mtimeS: epochS });
@@ -101,10 +98,10 @@ export async function runMmdebstrap(options: Mmdebstrap, run: StageRun): Promise
 /** Pure. */
 export function mmdebstrapArguments(
   { suite, variant, packages, components, architecture, recommends }: Mmdebstrap,
-  { isRoot, sources, target }: { readonly isRoot: boolean; readonly sources: readonly string[]; readonly target: string },
+  { sources, target }: { readonly sources: readonly string[]; readonly target: string },
 ): readonly string[] {
   return [
-    `--mode=${isRoot ? "root" : "unshare"}`,
+    "--mode=root",
     "--format=tar",
     `--variant=${variant}`,
     `--architectures=${architecture}`,

@@ -11,7 +11,7 @@ import { byteText } from "../../../src/formats/byte-text.ts";
 import { lookForTool } from "../../../src/host/tools.ts";
 import { readSandboxFacts } from "../../../src/live/sandbox/facts.ts";
 import { planSandbox } from "../../../src/live/sandbox/plan.ts";
-import { openTree, removeTree, type Tree } from "../../../src/live/sandbox/tree.ts";
+import { enterTree, openTree, removeTree, type Tree } from "../../../src/live/sandbox/tree.ts";
 import { makeUser } from "./bundled.ts";
 import { archiveOf, EPOCH_S, unusualFiles } from "./unusual-files.ts";
 
@@ -294,7 +294,13 @@ describe.skipIf(!isPossible)("an archive of all that is hard to carry", () => {
   });
 });
 
+test.skipIf(!isPossible)("a tree that a stage left can be entered", async () => {
+  await smallTree();
+  expect(await enterTree(folder, run, { command: ["/bin/sh", "-c", "busybox test -d /usr/lib -a ! -d /home && exit 7"] })).toBe(7);
+});
+
 test("a folder without a tree cannot be entered, and one that is not there can be removed", async () => {
+  await expect(enterTree(folder, run)).rejects.toThrow(/enter a tree: .*expected tree\.json of a stage/);
   await symlink("/etc", join(folder, "link"));
   await removeTree(join(folder, "link"), run);
   await removeTree(join(folder, "none"), run);
