@@ -3,7 +3,7 @@
  * system in which it is installed. What it gives is packed anew, sorted and with one time, so that two runs are the same.
  */
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
@@ -70,6 +70,8 @@ export async function foreignInitramfs(
   // The kernel stage's modules and lists, also where the root file system has some of its own: what the medium's kernel can load is what counts.
   const unpack = ["tar", "-C", "/", "-x", "--keep-directory-symlink", "--no-same-owner"];
   await tree.run(unpack, { input: createReadStream(join(kernel, "modules.tar")) });
+  const config = await readFile(join(kernel, "config")).catch(() => undefined);
+  if (config !== undefined) await tree.put([{ kind: "file", path: `boot/config-${release}`, mode: 0o644, content: config }]);
   await tree.run(command(release, TARGET, more), { variables: { SOURCE_DATE_EPOCH: `${run.epochS}` } });
   return await normalized(tree, run);
 }

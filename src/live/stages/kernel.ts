@@ -38,11 +38,11 @@ const Options = z.strictObject({
 
 /**
  * Output: `vmlinuz`, `release` (as `uname -r`), `live.json`, and `modules.tar`: `lib/modules/<release>/` with the modules uncompressed and the
- * lists that depmod would make of them. With `initramfs` also `initrd.img`, with `uki` also `linux.efi`.
+ * lists that depmod would make of them. `config`, where the kernel brings it. With `initramfs` also `initrd.img`, with `uki` also `linux.efi`.
  */
 export const kernelStage = stageKind({
   kind: "kernel",
-  revision: 4,
+  revision: 5,
   options: Options,
   inputs: { package: "optional", root: "optional", busybox: "optional" },
   // All of a distribution's modules are read for what they say of themselves.
@@ -59,6 +59,8 @@ export const kernelStage = stageKind({
     const { release, folder } = await moduleFolder(tree, wanted);
     await copyFile(await imageOf(tree, release, folder), join(run.output, "vmlinuz"));
     await writeFile(join(run.output, "release"), `${release}\n`);
+    // What the kernel was built with: programs that make an initramfs ask it which compressions it knows.
+    await copyFile(join(tree, "boot", `config-${release}`), join(run.output, "config")).catch(() => {});
     const chosen = await chosenModules(folder, { modules, ifThere: modules_if_there }, run);
     await writeTarOf(chosen, join(run.output, "modules.tar"), run);
     const stub = uki === undefined ? undefined : await readStub(tree);
@@ -97,7 +99,9 @@ async function unpackKernel(into: string, run: StageRun): Promise<void> {
 
 const STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 const OS_RELEASE = ["usr/lib/os-release", "etc/os-release"];
-const KERNEL_FILES = new RegExp(`^(usr/)?lib/modules/|^boot/vmlinu[xz]-|^(?:${[STUB, ...OS_RELEASE].join("|").replaceAll(".", "\\.")})$`);
+const KERNEL_FILES = new RegExp(
+  `^(usr/)?lib/modules/|^boot/(?:vmlinu[xz]|config)-|^(?:${[STUB, ...OS_RELEASE].join("|").replaceAll(".", "\\.")})$`,
+);
 
 async function readStub(tree: string): Promise<Uint8Array> {
   try {
