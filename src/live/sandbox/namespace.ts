@@ -47,8 +47,15 @@ export interface NamespaceAnswer {
 const STDOUT_BYTES_MAX = 64 * 2 ** 20;
 const TAIL_BYTES = 64 * 1024;
 
-/** In the new user namespace, before it has ids: tells that it is there (descriptor 3), and waits until they were given to it (descriptor 5). */
-const WAIT_FOR_IDS = `echo ready >&3; read -r _ <&5 || exit 125; exec "$@" 5<&-`;
+/**
+ * In the new user namespace, before it has ids: tells that it is there (descriptor 3), and waits until they were given to it (descriptor 5). Who gets ids
+ * gets rights by the next exec, and the kernel then forgets the wish to die with a parent (prctl(2), PR_SET_PDEATHSIG): it is said once more.
+ */
+const WAIT_FOR_IDS = `
+echo ready >&3
+read -r _ <&5 || exit 125
+exec setpriv --pdeathsig KILL -- /bin/sh -c '[ "$PPID" = "$0" ] && exec "$@"' "$PPID" "$@" 5<&-
+`;
 
 /**
  * The first process of the namespaces, which end with it. Tells on descriptor 3 how its program ended (the status of unshare cannot tell a signal)
