@@ -29,7 +29,7 @@ async function main([mode, ...rest]) {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => forward(signal));
   try {
     await provideSystemPackages(mode === "--test" ? ["boot", "demo", "test"] : ["boot", "demo"]);
-    if (mode === "--test") await tryOptionalPackages(["boot", "test"]);
+    if (mode === "--test") await tryOptionalPackages(["boot", "demo", "test"]);
     await provideNpmPackages();
     await provideBuild();
     if (mode === "--run") return await bootDemo(rest);

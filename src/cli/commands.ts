@@ -20,6 +20,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "bootstrap", summary: "make media for live-bootstrap and boot them", load: () => import("./bootstrap.ts") },
   { name: "payload", summary: "make, list, extract and check payload disks", load: () => import("./payload.ts") },
   { name: "disk", summary: "look into disks and images, copy files in and out, check and repair them", load: () => import("./disk.ts") },
+  { name: "firmware", summary: "list, check and mend the firmware descriptors of this computer", load: () => import("./firmware.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
   { name: "stick", summary: "make a stick that carries images, boots one, and brings the evidence home", load: () => import("./stick.ts") },
 ];
