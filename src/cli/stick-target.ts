@@ -132,7 +132,7 @@ async function dataOn(cli: Cli, stick: OpenedStick, readOnly: boolean): Promise<
         await stick[Symbol.asyncDispose]();
       }
     };
-    return { data: volumeData(volume), stick, [Symbol.asyncDispose]: close };
+    return { data: volumeData(volume, stick.dataStore), stick, [Symbol.asyncDispose]: close };
   } catch (error) {
     await stick[Symbol.asyncDispose]();
     throw error;

@@ -14,6 +14,7 @@ import {
   statusSchema,
   timingSchema,
 } from "../contract/session.ts";
+import { stickImagesSchema, stickManifestSchema } from "../contract/stick.ts";
 import { suiteResultSchema, suiteSchema } from "../contract/suite.ts";
 import { configSchema } from "./config-schema.ts";
 
@@ -29,6 +30,12 @@ const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodTyp
   ["script", "the script of a boot: hiperiso boot --script", scriptSchema],
   ["test", "a test file: hiperiso test", suiteSchema],
   ["test-results", "what hiperiso test --json prints", suiteResultSchema],
+  ["stick-images", "hiperiso/images.json on a stick: what was put there, with its sums", stickImagesSchema],
+  [
+    "stick-manifest",
+    "hiperiso-stick.json in a stick's /ventoy/ventoy.cpio: what it is, and what stands on its boot partition",
+    stickManifestSchema,
+  ],
   ["hiperiso", "hiperiso.json: the configuration of a stick or a workstation", configSchema],
 ];
 

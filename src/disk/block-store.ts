@@ -36,6 +36,7 @@ export async function openFileStore(path: string, sectorBytes = DEFAULT_SECTOR_B
     sizeBytes: source.sizeBytes,
     sectorBytes,
     read: (offset, lengthBytes) => source.read(offset, lengthBytes),
+    ...(source.readInto !== undefined && { readInto: source.readInto }),
     write: async (offset, bytes) => {
       refuseOutside(path, offset, bytes.length, source.sizeBytes);
       await writeAll(path, handle.fd, bytes, offset);
@@ -136,7 +137,15 @@ export function windowStore(store: BlockStore, offset: bigint, sizeBytes: bigint
   refuseOutside(store.name, offset, 0, store.sizeBytes);
   const left = store.sizeBytes - offset;
   const size = sizeBytes < left ? sizeBytes : left;
+  const { readInto } = store;
+  const windowed = readInto && {
+    readInto: async (inside: bigint, into: Uint8Array) => {
+      const { start, length } = clamp(inside, into.length, size);
+      return await readInto(offset + start, into.subarray(0, length));
+    },
+  };
   return {
+    ...windowed,
     name,
     sizeBytes: size,
     sectorBytes: store.sectorBytes,

@@ -16,6 +16,8 @@ export interface BlockSource extends AsyncDisposable {
    * Throws HiperisoError where the medium fails. The array is the caller's own.
    */
   read(offset: bigint, lengthBytes: number): Promise<Uint8Array>;
+  /** The same into memory that is there, and how many bytes it was: for much data, where new memory for each piece costs as much as reading. */
+  readonly readInto?: (offset: bigint, into: Uint8Array) => Promise<number>;
 }
 
 /**
@@ -158,26 +160,30 @@ const readAt = (fd: number, into: Uint8Array, at: number, lengthBytes: number, p
   });
 
 function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockSource {
+  const readInto = async (offset: bigint, into: Uint8Array): Promise<number> => {
+    const { start, length } = clamp(offset, into.length, sizeBytes);
+    let done = 0;
+    while (done < length) {
+      const position = start + BigInt(done);
+      let bytesRead: number;
+      try {
+        bytesRead = await readAt(handle.fd, into, done, length - done, position);
+      } catch (cause) {
+        throw new HiperisoError({ what: "read the image", where: `${path}@${position}`, found: reasonOf(cause), cause });
+      }
+      if (bytesRead === 0) return done; // the file shrank under us
+      done += bytesRead;
+    }
+    return done;
+  };
   return {
     name: path,
     sizeBytes,
     read: async (offset, lengthBytes) => {
-      const { start, length } = clamp(offset, lengthBytes, sizeBytes);
-      const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const position = start + BigInt(done);
-        let bytesRead: number;
-        try {
-          bytesRead = await readAt(handle.fd, bytes, done, length - done, position);
-        } catch (cause) {
-          throw new HiperisoError({ what: "read the image", where: `${path}@${position}`, found: reasonOf(cause), cause });
-        }
-        if (bytesRead === 0) return bytes.subarray(0, done); // the file shrank under us
-        done += bytesRead;
-      }
-      return bytes;
+      const bytes = new Uint8Array(clamp(offset, lengthBytes, sizeBytes).length);
+      return bytes.subarray(0, await readInto(offset, bytes));
     },
+    readInto,
     [Symbol.asyncDispose]: async () => await handle.close(),
   };
 }

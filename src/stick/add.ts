@@ -1,7 +1,6 @@
 /** Images onto a stick: streamed, their sums kept, read back, and taken up again where a copy was cut off. */
 import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { HiperisoError } from "../contract/error.ts";
 import { type Job, type Step, silentProgress } from "../contract/job.ts";
 import { STICK_DATA, type StickImage } from "../contract/stick.ts";
 import { minimum } from "../disk/volume-work.ts";
@@ -10,6 +9,7 @@ import { makeDataFolders, type PartialFile, SEGMENT_BYTES, type StickData } from
 import { changedRecord, readImageRecord, writeImageRecord } from "./image-record.ts";
 import type { ImageSource } from "./image-sources.ts";
 import { type AddPlan, type AddWish, type DataFacts, type PlannedImage, parentsOf, planAdd, type ThereEntry } from "./plan-add.ts";
+import { readSource } from "./source-reader.ts";
 
 export interface AddOptions {
   /** Of folders and of our own files. */
@@ -93,7 +93,7 @@ export async function addImages(data: StickData, plan: AddPlan, options: AddOpti
 async function sumOfSame(data: StickData, image: ImageSource, job: Job): Promise<string> {
   const { tree, at } = data;
   const hash = createHash("sha256");
-  const there = { writtenBytes: image.sizeBytes, read: () => tree.read(at(image.to)) };
+  const there = { writtenBytes: image.sizeBytes, read: () => data.read(image.to, job.signal) };
   if (await sameBeginning(there, image.from, hash, job)) {
     const sha256 = hash.digest("hex");
     checkSum(image, sha256);
@@ -228,7 +228,7 @@ async function sameBeginning(
 
 /** Reads the file back from the medium. Throws HiperisoError where it is another. */
 async function readBack(
-  { tree, at, flush }: StickData,
+  { tree, at, flush, read }: StickData,
   path: string,
   sha256: string,
   { from, sizeBytes, to, forget }: PlannedImage & Pick<AddOptions, "forget">,
@@ -239,8 +239,7 @@ async function readBack(
   const step = job.progress.begin(`read back ${to}`, sizeBytes);
   const hash = createHash("sha256");
   try {
-    for await (const piece of tree.read(at(path))) {
-      job.signal.throwIfAborted();
+    for await (const piece of read(path, job.signal)) {
       hash.update(piece);
       step.advance(piece.length);
     }
@@ -263,19 +262,6 @@ async function* counted(pieces: AsyncIterable<Uint8Array>, hash: Hash, step: Ste
     hash.update(piece);
     yield piece;
     step.advance(piece.length);
-  }
-}
-
-const READ_BYTES = 1 << 20;
-
-export async function* readSource(path: string, start: bigint, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    yield* createReadStream(path, { start: Number(start), highWaterMark: READ_BYTES, signal }) as AsyncIterable<Uint8Array>;
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw cause instanceof HiperisoError
-      ? cause
-      : new HiperisoError({ what: "read the image", where: path, found: reasonOf(cause), cause });
   }
 }
 
@@ -302,7 +288,7 @@ class Pieces {
   /** Undefined where the source ends before. */
   async exactly(bytes: number): Promise<Buffer | undefined> {
     const pieces: Uint8Array[] = [];
-    for await (const piece of this.take(BigInt(bytes))) pieces.push(piece);
+    for await (const piece of this.take(BigInt(bytes))) pieces.push(piece.slice()); // its memory is used again
     const whole = Buffer.concat(pieces);
     return whole.length === bytes ? whole : undefined;
   }

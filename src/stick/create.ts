@@ -4,20 +4,20 @@ import { HiperisoError } from "../contract/error.ts";
 import { type Job, silentProgress } from "../contract/job.ts";
 import { STICK_DATA, STICK_DATA_LABEL, type StickImage } from "../contract/stick.ts";
 import { type BlockStore, sparseStore } from "../disk/block-store.ts";
-import { volumeTree } from "../disk/copy/tree.ts";
 import { makeExfat } from "../disk/exfat/make.ts";
 import { openExfat } from "../disk/exfat/volume.ts";
 import type { Ids } from "../disk/ids.ts";
 import { eraseEnds } from "../disk/partitions/erase.ts";
 import type { SectorBytes } from "../disk/partitions/gpt-layout.ts";
 import { writeGpt } from "../disk/partitions/gpt-writer.ts";
-import { addImages, checkSum, readDataFacts, readSource, recordOf } from "./add.ts";
+import { addImages, checkSum, readDataFacts, recordOf } from "./add.ts";
 import { makeDataFolders, type StickData, volumeData, writeDataFile } from "./data.ts";
 import type { EspFile } from "./esp-files.ts";
 import { encodeImageRecord } from "./image-record.ts";
 import type { ImageSource } from "./image-sources.ts";
 import { planStick, type StickLayout, type StickSize } from "./layout.ts";
 import { type AddPlan, planAdd } from "./plan-add.ts";
+import { readSource } from "./source-reader.ts";
 import { checkEspRoom, makeEsp, partitionStore, type StickIdentity } from "./volumes.ts";
 
 export interface StickWish extends StickSize {
@@ -54,7 +54,7 @@ export async function planNewStick(wish: StickWish, job: Job): Promise<StickPlan
   await makeEmptyData(store, wish, layout, quiet);
   await using volume = await openExfat(store, {}, quiet);
   const images = wish.images.map((image) => (wish.fixedTimes ? { ...image, modifiedMs: wish.timeMs } : image));
-  const facts = await readDataFacts(volumeData(volume), images);
+  const facts = await readDataFacts(volumeData(volume, store), images);
   const plan = planAdd({ images, replace: false, allowDamaged: wish.allowDamaged }, facts);
   const cluster = BigInt(facts.clusterBytes);
   const used = plan.images.reduce((sum, { sizeBytes }) => sum + ((sizeBytes + cluster - 1n) / cluster) * cluster, 0n);
@@ -64,7 +64,7 @@ export async function planNewStick(wish: StickWish, job: Job): Promise<StickPlan
 async function makeEmptyData(store: BlockStore, { config, timeMs }: StickWish, { data }: StickLayout, job: Job): Promise<void> {
   await makeExfat(store, { label: STICK_DATA_LABEL, serial: data.serial, partitionOffset: data.offset }, job);
   await using volume = await openExfat(store, {}, job);
-  const opened = volumeData(volume);
+  const opened = volumeData(volume, store);
   for (const folder of [STICK_DATA.images, STICK_DATA.folder, STICK_DATA.logs]) await makeDataFolders(opened, folder, timeMs);
   await writeDataFile(opened, STICK_DATA.config, config, timeMs, job);
 }
@@ -108,33 +108,56 @@ async function writeImages(
   job: Job,
 ): Promise<readonly StickImage[]> {
   await using volume = await openExfat(store, {}, job);
-  const data = volumeData(volume);
+  const data = volumeData(volume, store);
   if (isDevice) return await addImages(data, plan, { nowMs: wish.timeMs, verify: false, forget: async () => {} }, job);
-  return await streamImages(data, plan, wish.timeMs, job);
+  return await streamImages({ data, store }, plan, wish.timeMs, job);
 }
 
+/** Between two times at which the disk is asked to write what it was given: it works while the next sums are reckoned. */
+const FLUSH_EVERY_BYTES = 128 << 20;
+
 /** Into a new image file, of which nobody sees anything before it is whole: nothing has to be taken up again. */
-async function streamImages(data: StickData, { images, totalBytes }: AddPlan, timeMs: number, job: Job): Promise<readonly StickImage[]> {
+async function streamImages(
+  { data, store }: { readonly data: StickData; readonly store: BlockStore },
+  { images, totalBytes }: AddPlan,
+  timeMs: number,
+  job: Job,
+): Promise<readonly StickImage[]> {
   const step = job.progress.begin(images.length === 1 ? "write 1 image" : `write ${images.length} images`, totalBytes);
   const quiet: Job = { ...job, progress: silentProgress };
-  const tree = volumeTree(data.volume!, data.where);
   const added: StickImage[] = [];
-  for (const image of images) {
-    await makeDataFolders(data, image.to.slice(0, image.to.lastIndexOf("/")) || "/", timeMs);
-    const hash = createHash("sha256");
-    const content = (async function* () {
-      for await (const piece of readSource(image.from, 0n, job.signal)) {
-        hash.update(piece);
-        yield piece;
-        step.advance(piece.length);
-      }
-    })();
-    await tree.write(image.to, content, { sizeBytes: image.sizeBytes, modifiedMs: image.modifiedMs }, quiet);
-    const sha256 = hash.digest("hex");
-    checkSum(image, sha256);
-    added.push(recordOf(image, sha256));
+  let unflushed = 0;
+  let flushing: Promise<void> = Promise.resolve();
+  const written = async (bytes: number) => {
+    step.advance(bytes);
+    unflushed += bytes;
+    if (unflushed < FLUSH_EVERY_BYTES) return;
+    unflushed = 0;
+    await flushing;
+    flushing = store.flush();
+    flushing.catch(() => {}); // awaited before the next one, or at the end
+  };
+  try {
+    for (const image of images) {
+      await makeDataFolders(data, image.to.slice(0, image.to.lastIndexOf("/")) || "/", timeMs);
+      const hash = createHash("sha256");
+      const content = (async function* () {
+        for await (const piece of readSource(image.from, 0n, job.signal)) {
+          hash.update(piece);
+          yield piece;
+          await written(piece.length);
+        }
+      })();
+      await data.tree.write(image.to, content, { sizeBytes: image.sizeBytes, modifiedMs: image.modifiedMs }, quiet);
+      const sha256 = hash.digest("hex");
+      checkSum(image, sha256);
+      added.push(recordOf(image, sha256));
+    }
+    await flushing;
+  } finally {
+    step.end();
+    await Promise.allSettled([flushing]);
   }
-  step.end();
   await writeDataFile(data, STICK_DATA.record, encodeImageRecord(added), timeMs, quiet);
   return added;
 }

@@ -5,11 +5,13 @@ import { join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { type Job, silentProgress } from "../contract/job.ts";
 import { STICK_DATA } from "../contract/stick.ts";
+import type { BlockStore } from "../disk/block-store.ts";
 import { hostTree } from "../disk/copy/host-tree.ts";
 import { type Tree, volumeTree } from "../disk/copy/tree.ts";
 import type { NewFile, Volume } from "../disk/volume.ts";
 import { nameFault } from "../formats/exfat-entries.ts";
 import { syncDirectory } from "../host/atomic-file.ts";
+import { readSource, readVolumeFile } from "./source-reader.ts";
 
 /** A file whose bytes come in several goes, and which the partition remembers over a cut. */
 export interface PartialFile {
@@ -29,6 +31,8 @@ export interface StickData extends AsyncDisposable {
   readonly tree: Tree;
   /** A path as `tree` takes it. */
   at(path: string): string;
+  /** All of a file. A piece is the caller's until it asks for the next one: for images, of which nobody keeps any. */
+  read(path: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Opens a file that was begun, or begins it with room for `sizeBytes`. Undefined where such files cannot be. */
   partial(path: string, file: Omit<NewFile, "replace">): Promise<PartialFile | undefined>;
   /** Over a file that is there: that one is gone then. */
@@ -41,8 +45,8 @@ export interface StickData extends AsyncDisposable {
 /** Between two of them a cut loses nothing. A multiple of every cluster size that a stick has. */
 export const SEGMENT_BYTES = 64n << 20n;
 
-/** Does not own the volume. */
-export function volumeData(volume: Volume): StickData {
+/** Does not own the volume, nor the store that it is on. */
+export function volumeData(volume: Volume, store: BlockStore): StickData {
   const { growing } = volume;
   const removeIfThere = async (path: string, options?: { readonly recursive?: boolean }) => {
     if ((await volume.stat(path)) !== undefined) await volume.remove(path, options);
@@ -52,6 +56,7 @@ export function volumeData(volume: Volume): StickData {
     volume,
     tree: volumeTree(volume, volume.where),
     at: (path) => path,
+    read: (path, signal) => readVolumeFile(volume, store, path, signal),
     partial: async (path, file) => {
       if (growing === undefined) return undefined;
       if (file.sizeBytes !== (await volume.stat(path))?.sizeBytes) {
@@ -114,6 +119,7 @@ function mountedData(folder: string): StickData {
       nameFault: (name) => hostTree.nameFault(name) ?? nameFault(name),
     },
     at,
+    read: (path, signal) => readSource(at(path), 0n, signal),
     partial: async (path, { sizeBytes }) => await partialHostFile(at(path), sizeBytes),
     rename: async (from, to) => {
       await onHost("rename a file", at(to), rename(at(from), at(to)));

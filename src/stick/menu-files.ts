@@ -30,7 +30,7 @@ export async function readMenuFacts(data: StickData, job: Job): Promise<MenuFact
 export async function refreshMenu(stick: OpenStick, makeMenu: MakeMenu, timeMs: number, job: Job): Promise<number> {
   const quiet: Job = { ...job, progress: { ...silentProgress, warn: (line) => job.progress.warn(line) } };
   await using data = await openVolume(stick.dataStore, { readOnly: true }, quiet);
-  const files = makeMenu(await readMenuFacts(volumeData(data), quiet));
+  const files = makeMenu(await readMenuFacts(volumeData(data, stick.dataStore), quiet));
   await using esp = await openVolume(stick.espStore, { readOnly: false }, quiet);
   let written = 0;
   for (const file of files) {

@@ -44,7 +44,7 @@ async function menuFactsOf(stick: OpenStick, job: Job): Promise<MenuFacts> {
   if (found !== undefined && isVolumeFormat(found.format)) {
     try {
       await using volume = await openVolume(stick.dataStore, { readOnly: true }, job);
-      return await readMenuFacts(volumeData(volume), job);
+      return await readMenuFacts(volumeData(volume, stick.dataStore), job);
     } catch (error) {
       if (!(error instanceof HiperisoError)) throw error;
       job.progress.warn(`the menu lists no images: ${error.message}`);

@@ -85,7 +85,7 @@ export async function verifyStick(stick: OpenStick, options: VerifyOptions, job:
     return findings;
   }
   await using volume = await openVolume(stick.dataStore, { readOnly: true }, quiet);
-  await verifyData(volumeData(volume), options, findings, job);
+  await verifyData(volumeData(volume, stick.dataStore), options, findings, job);
   return findings;
 }
 
@@ -180,7 +180,7 @@ async function verifyData(data: StickData, { contents }: VerifyOptions, findings
     }
     if (!contents) continue;
     try {
-      const found = await sumOf(tree.read(at(path)), job, (bytes) => step?.advance(bytes));
+      const found = await sumOf(data.read(path, job.signal), job, (bytes) => step?.advance(bytes));
       if (found !== sha256) findings.add("image-changed", path, `SHA-256 ${found}, added was ${sha256}`, ADD_HINT);
     } catch (error) {
       if (!(error instanceof HiperisoError)) throw error;

@@ -42,7 +42,7 @@ export async function memoryStick(images: readonly ImageSource[] = [], megabytes
 export async function onData<T>(medium: BlockStore, use: (data: StickData) => Promise<T>): Promise<T> {
   const { dataStore } = await openStick(medium);
   await using volume = await openExfat(dataStore, {}, quietJob);
-  return await use(volumeData(volume));
+  return await use(volumeData(volume, dataStore));
 }
 
 export class ImageFolder implements Disposable {

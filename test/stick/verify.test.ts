@@ -120,7 +120,7 @@ describe("a stick is verified", () => {
       const image = await images.image("a.iso", bytesOf(1, 2 * MIB));
       {
         await using volume = await openVolume(dataStore, { readOnly: false }, quietJob);
-        const data = volumeData(volume);
+        const data = volumeData(volume, dataStore);
         const plan = await planImages(data, { images: [image], replace: false, allowDamaged: false });
         await addImages(data, plan, { nowMs: NOW_MS, verify: true, forget: async () => {} }, quietJob);
       }

@@ -114,25 +114,33 @@ function storeOf(handle: FileHandle, device: BlockDevice, { env, signal }: Devic
   const { path, sizeBytes, sectorBytes } = device;
   const fault = (what: string, at: bigint, cause: unknown) =>
     new HiperisoError({ what, where: `${path}@${at}`, found: explained(cause), cause });
+  const lengthInside = (offset: bigint, lengthBytes: number): number => {
+    if (offset < 0n || offset >= sizeBytes) return 0;
+    const left = sizeBytes - offset;
+    return left < BigInt(lengthBytes) ? Number(left) : lengthBytes;
+  };
+  const readInto = async (offset: bigint, into: Uint8Array): Promise<number> => {
+    const bytes = into.subarray(0, lengthInside(offset, into.length));
+    for (let done = 0; done < bytes.length; ) {
+      const at = offset + BigInt(done);
+      const count = await readAt(handle.fd, bytes, done, at).catch((cause: unknown) => {
+        throw fault("read the disk", at, cause);
+      });
+      if (count === 0) return done;
+      done += count;
+    }
+    return bytes.length;
+  };
   return {
     name: path,
     identity: identityOf(device),
     sizeBytes,
     sectorBytes,
     read: async (offset, lengthBytes) => {
-      if (offset < 0n || offset >= sizeBytes) return new Uint8Array();
-      const left = sizeBytes - offset;
-      const bytes = new Uint8Array(left < BigInt(lengthBytes) ? Number(left) : lengthBytes);
-      for (let done = 0; done < bytes.length; ) {
-        const at = offset + BigInt(done);
-        const count = await readAt(handle.fd, bytes, done, at).catch((cause: unknown) => {
-          throw fault("read the disk", at, cause);
-        });
-        if (count === 0) return bytes.subarray(0, done);
-        done += count;
-      }
-      return bytes;
+      const bytes = new Uint8Array(lengthInside(offset, lengthBytes));
+      return bytes.subarray(0, await readInto(offset, bytes));
     },
+    readInto,
     write: async (offset, bytes) => {
       if (offset < 0n || offset + BigInt(bytes.length) > sizeBytes)
         throw fault("write to the disk", offset, new Error(`its end is at byte ${sizeBytes}`));
