@@ -1,6 +1,6 @@
 /** A manifest as a bill of materials for other programs: CycloneDX 1.5, JSON (ECMA-424). */
 import type { Manifest } from "./manifest.ts";
-import type { InstalledPackage } from "./packages/package-list.ts";
+import type { InstalledPackage } from "./packages/installed-package.ts";
 
 /** The same manifest gives the same bytes. */
 export function encodeCycloneDx(manifest: Manifest): string {

@@ -11,7 +11,10 @@ export interface TreeScript {
 /** Shells are asked to stop at the first command that fails, and to show what they read: so the line is known, whatever shell it is. */
 const SHELL = /^(?:ba|da|a|k|mk|z)?sh$/;
 
-export async function runScript(tree: Tree, { name, text }: TreeScript, command: TreeCommand): Promise<void> {
+export async function runScript(tree: Tree, script: TreeScript, command: TreeCommand): Promise<void> {
+  const { name } = script;
+  // A shell shows its last line as it stands: without an end, what the command prints would be in the same line of the log.
+  const text = script.text.endsWith("\n") ? script.text : `${script.text}\n`;
   const interpreter = interpreterOf(text);
   const isShell = SHELL.test(nameOf(interpreter));
   const reading = new ReadingPlace(text);

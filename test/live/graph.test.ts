@@ -18,7 +18,7 @@ describe("the order of stages", () => {
   });
 
   test("names an input that is no stage", () => {
-    expect(() => orderOf([node("a", "b")], ["a"])).toThrow(/a: expected a stage of the plan \(a\), found b/);
+    expect(() => orderOf([node("a", "b")], ["a"])).toThrow(/a: expected a stage of the spec \(a\), found b/);
   });
 
   test("holds for any graph without circles", () => {

@@ -55,8 +55,8 @@ describe("a plan", () => {
 
   test("takes a variant's options instead of the stage's", () => {
     const options = (variant?: string) => checkPlan(decodePlan(PLAN, "p"), { variant }).find(({ name }) => name === "image")?.work.options;
-    expect(options()).toEqual({ compression: "zstd" });
-    expect(options("packed")).toEqual({ compression: "xz" });
+    expect(options()).toMatchObject({ compression: "zstd" });
+    expect(options("packed")).toMatchObject({ compression: "xz" });
     expect(() => checkPlan(decodePlan(PLAN, "p"), { variant: "other" })).toThrow(/expected one of packed, found other/);
   });
 
@@ -66,11 +66,11 @@ describe("a plan", () => {
     ["an unknown key of the plan", "result:", "resutl: 1\nresult:", /^3:1: unknown key "resutl"$/],
     ["an epoch of the wrong kind", "1767225600", "soon", /^2:8: epoch: /],
     ["a stage's name", "  package:\n", "  Package:\n", /^5:3: stages\.Package: /],
-    ["an unknown kind", "kind: squashfs", "kind: sqashfs", /^15:11: there is no kind "sqashfs"; kinds are package, unpack, kernel, /],
+    ["an unknown kind", "kind: squashfs", "kind: sqashfs", /^15:11: there is no kind "sqashfs"; kinds are seed, package, unpack, kernel, /],
     ["an unknown option", "    files: root\n", "    files: root\n    fiels: root\n", /^12:5: unknown key "fiels"$/],
     ["an option of the wrong kind", "files: root", "files: 7", /^11:12: stages\.root\.files: /],
     ["an item of a list", "[sh]", "[sh, 7]", /^13:17: stages\.root\.busybox\.bin\.1: /],
-    ["an option that is missing", "    files: root\n", "", /^8:3: stages\.root\.files: /],
+    ["an option that is missing", "    first_of: [busybox-static]\n", "", /^5:3: stages\.package\.first_of: /],
     ["an input that is no stage", "root: root", "root: rot", /^16:21: there is no stage "rot"; stages are package, root, image$/],
     ["an input that the kind has not", "root: root", "root: root, rot: root", /^16:27: a stage of kind squashfs has no input "rot"$/],
     ["an input that is missing", "    inputs: { root: root }\n", "", /^14:3: a stage of kind squashfs needs the input "root"$/],

@@ -4,6 +4,7 @@ import type { StageRun } from "../stage.ts";
 import { type EfiLoader, efiFiles } from "./esp.ts";
 import { grubLoopback, grubMenu } from "./grub-menu.ts";
 import { IMAGE_FOLDER, markerPath, ownImageFolder } from "./live-arguments.ts";
+import type { MediumFile } from "./medium-file.ts";
 import type { ModulesOption } from "./medium-options.ts";
 import { type BootPaths, type Menu, type MenuOptions, planMenu } from "./menu.ts";
 import { checkModules, type LoaderFiles, loaderFiles, type MediumParts, readParts } from "./parts.ts";
@@ -23,13 +24,6 @@ export interface ContentWish {
   readonly uuid: string;
   /** How live-boot's second name of the image is made: by one more name, or instead of the first. */
   readonly hardLinks: boolean;
-}
-
-/** `from`: bytes, or a file that must not be written to. */
-export interface MediumFile {
-  /** From the medium's root, without a leading slash. */
-  readonly path: string;
-  readonly from: Uint8Array | { readonly file: string };
 }
 
 export interface MediumContent {

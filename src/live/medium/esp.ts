@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { encodeFatImage } from "../../formats/fat-image.ts";
 import type { TreeEntry } from "../../formats/file-tree.ts";
-import type { MediumFile } from "./content.ts";
 import { grubRedirect } from "./grub-menu.ts";
 import { markerPath } from "./live-arguments.ts";
+import type { MediumFile } from "./medium-file.ts";
 import type { Menu } from "./menu.ts";
 import type { LoaderFiles, MediumParts } from "./parts.ts";
 import { systemdBootMenu } from "./systemd-boot-menu.ts";

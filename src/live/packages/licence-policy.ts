@@ -3,7 +3,8 @@ import { z } from "zod";
 import { compileGlob } from "../../config/glob.ts";
 import { HiperisoError } from "../../contract/error.ts";
 import { decodeLicences, isSatisfied } from "../../formats/licence-expression.ts";
-import type { InstalledPackage, PackageList } from "./package-list.ts";
+import type { InstalledPackage } from "./installed-package.ts";
+import type { PackageList } from "./package-list.ts";
 
 const LIST = z.array(z.string().min(1));
 

@@ -2,7 +2,7 @@
 import { decodeDeb822, type Paragraph } from "../../formats/deb822.ts";
 import { decodeGentooLicences, decodeLicences, type LicenceExpression, licencesText } from "../../formats/licence-expression.ts";
 import { licencesOfCopyrightFile } from "./copyright-file.ts";
-import type { InstalledPackage } from "./package-list.ts";
+import type { InstalledPackage } from "./installed-package.ts";
 
 /** A tree that can be asked for single files; paths without a leading slash. */
 export interface FileSource {

@@ -4,24 +4,13 @@ import { join } from "node:path";
 import { z } from "zod";
 import { HiperisoError, reasonOf } from "../../contract/error.ts";
 import { openTarTree, type TarTree } from "../tar-tree.ts";
+import { type InstalledPackage, PACKAGE_MANAGERS, PackageSchema } from "./installed-package.ts";
 import { DATABASE_READERS, type FileSource } from "./package-databases.ts";
 
-const MANAGERS = ["deb", "apk", "alpm", "ebuild", "rpm"] as const;
-
-const PackageSchema = z.object({
-  manager: z.enum(MANAGERS).describe("As package URLs name it."),
-  name: z.string(),
-  version: z.string(),
-  architecture: z.string(),
-  source: z.object({ name: z.string(), version: z.string() }).describe("What it was built from."),
-  section: z.string().optional().describe("Where the distribution keeps it: non-free/… is told by it."),
-  licences: z.array(z.string()).describe("Expressions of short names; each holds for a part of the package. Empty: none is known."),
-});
 const PackageListSchema = z.object({
   packages: z.array(PackageSchema),
-  unread: z.array(z.enum(MANAGERS)).describe("Package managers whose database is there and was not read."),
+  unread: z.array(z.enum(PACKAGE_MANAGERS)).describe("Package managers whose database is there and was not read."),
 });
-export type InstalledPackage = Readonly<Omit<z.infer<typeof PackageSchema>, "licences">> & { readonly licences: readonly string[] };
 export interface PackageList {
   readonly packages: readonly InstalledPackage[];
   readonly unread: readonly InstalledPackage["manager"][];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { InstalledPackage } from "../../../src/live/packages/installed-package.ts";
 import { checkLicences, LICENCE_ROWS, LicencesSchema, refusedPackages } from "../../../src/live/packages/licence-policy.ts";
-import type { InstalledPackage } from "../../../src/live/packages/package-list.ts";
 
 const one = (name: string, licences: readonly string[], rest: Partial<InstalledPackage> = {}): InstalledPackage => ({
   ...{ manager: "apk", name, version: "1", architecture: "x86_64", source: { name, version: "1" }, licences },
