@@ -31,22 +31,66 @@ const TYPES = {
   "block-device": 0o060000,
 } as const;
 
+export interface CpioOptions {
+  /** Seconds since 1970, 0 to 2^32 - 1. */
+  readonly mtimeS: number;
+  /** Files of one mode whose `content` is the same array are names of one file, as `decodeCpio` gives them. Else each is a file of its own. */
+  readonly linkShared?: boolean;
+}
+
 /**
  * One archive with the trailer, sorted, parents before children, owned by root. The same entries give the same bytes:
- * inodes are counted, device numbers are 0. `mtimeS`: seconds since 1970, 0 to 2^32 - 1. Throws on a path or a file that the form cannot hold.
+ * inodes are counted, device numbers are 0. Throws on a path or a file that the form cannot hold.
  */
-export function encodeCpio(entries: Iterable<TreeEntry>, { mtimeS }: { readonly mtimeS: number }): Uint8Array {
+export function encodeCpio(entries: Iterable<TreeEntry>, { mtimeS, linkShared = false }: CpioOptions): Uint8Array {
+  const tree = completeTree(entries);
+  const names = linkShared ? namesOfFiles(tree) : new Map<TreeEntry, SharedFile>();
   const blocks: Uint8Array[] = [];
   let inode = 0;
-  for (const entry of completeTree(entries)) {
-    inode += 1;
-    const content = contentOf(entry);
+  for (const entry of tree) {
     const [major, minor] = "major" in entry ? [entry.major, entry.minor] : [0, 0];
     const mode = TYPES[entry.kind] | (entry.kind === "symlink" ? 0o777 : entry.mode);
-    blocks.push(...encodeEntry(entry.path, content, { inode, mode, links: entry.kind === "directory" ? 2 : 1, mtimeS, major, minor }));
+    const file = names.get(entry);
+    if (file !== undefined) {
+      file.inode ||= ++inode;
+      file.left -= 1;
+      // The last name has the bytes, as with GNU cpio; the kernel takes them from any.
+      const content = file.left === 0 ? contentOf(entry) : new Uint8Array();
+      blocks.push(...encodeEntry(entry.path, content, { inode: file.inode, mode, links: file.names, mtimeS, major, minor }));
+      continue;
+    }
+    inode += 1;
+    blocks.push(
+      ...encodeEntry(entry.path, contentOf(entry), { inode, mode, links: entry.kind === "directory" ? 2 : 1, mtimeS, major, minor }),
+    );
   }
   blocks.push(...encodeEntry(TRAILER, new Uint8Array(), { inode: 0, mode: 0, links: 1, mtimeS: 0, major: 0, minor: 0 }));
   return concatenated(blocks);
+}
+
+interface SharedFile {
+  readonly mode: number;
+  names: number;
+  /** Names that are not written yet. */
+  left: number;
+  /** 0: none yet. */
+  inode: number;
+}
+
+/** By entry the file that it is a name of, where there are several. */
+function namesOfFiles(tree: readonly TreeEntry[]): ReadonlyMap<TreeEntry, SharedFile> {
+  const files = new Map<Uint8Array, SharedFile>();
+  const names = new Map<TreeEntry, SharedFile>();
+  for (const entry of tree) {
+    if (entry.kind !== "file" || entry.content.length === 0) continue;
+    const file = files.get(entry.content) ?? { mode: entry.mode, names: 0, left: 0, inode: 0 };
+    if (file.mode !== entry.mode) continue;
+    file.names += 1;
+    file.left += 1;
+    files.set(entry.content, file);
+    names.set(entry, file);
+  }
+  return names;
 }
 
 function contentOf(entry: TreeEntry): Uint8Array {

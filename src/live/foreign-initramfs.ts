@@ -79,7 +79,8 @@ export async function foreignInitramfs(
 async function normalized(tree: Tree, run: StageRun): Promise<Uint8Array> {
   const made = await tree.read(TARGET);
   const archives = unpackedArchives(made);
-  const pack = (entries: readonly TreeEntry[]): Uint8Array => encodeCpio(entries, { mtimeS: run.epochS });
+  // busybox may have hundreds of names: as files of their own they would take as much memory each.
+  const pack = (entries: readonly TreeEntry[]): Uint8Array => encodeCpio(entries, { mtimeS: run.epochS, linkShared: true });
   // Microcode must come first and not be compressed (Linux: Documentation/arch/x86/microcode.rst).
   const early = archives.plain.length === 0 ? new Uint8Array() : pack(archives.plain);
   return Buffer.concat([early, gzipSync(pack(archives.packed), { level: 9 })]);

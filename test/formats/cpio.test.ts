@@ -61,6 +61,30 @@ describe("a cpio archive", () => {
     expect(entries.map((entry) => entry.kind === "file" && Buffer.from(entry.content).toString())).toEqual(["bytes", "bytes", ""]);
   });
 
+  test("has the bytes of a file with several names once, at its last name, where that is asked for", () => {
+    const content = text("bytes");
+    const names = ["a", "b", "c"].map((path): TreeEntry => ({ kind: "file", path, mode: 0o755, content }));
+    const others: TreeEntry[] = [
+      { kind: "file", path: "d", mode: 0o644, content },
+      { kind: "file", path: "e", mode: 0o755, content: text("bytes") },
+    ];
+    const linked = encodeCpio([...names, ...others], { mtimeS: 0, linkShared: true });
+    const numbers = (name: string, at: number): number => {
+      const header = Buffer.from(linked).indexOf(`${name}\0`) - 110 + at;
+      return Number.parseInt(Buffer.from(linked.subarray(header, header + 8)).toString(), 16);
+    };
+    expect(["a", "b", "c", "d", "e"].map((name) => [numbers(name, 6), numbers(name, 38), numbers(name, 54)])).toEqual([
+      [1, 3, 0],
+      [1, 3, 0],
+      [1, 3, 5],
+      [2, 1, 5],
+      [3, 1, 5],
+    ]);
+    const { entries } = decodeCpio(linked, "linked");
+    expect(entries).toEqual(completeTree([...names, ...others]));
+    expect(encodeCpio(entries, { mtimeS: 0, linkShared: true })).toEqual(linked);
+  });
+
   test("that is cut anywhere is refused", () => {
     for (let length = 0; length < archive.length - 3; length += 1) {
       expect(() => decodeCpio(archive.subarray(0, length), "cut")).toThrow(HiperisoError);
