@@ -4,7 +4,6 @@ import { hostFacts } from "../host/host-facts.ts";
 import type { Boots } from "../live/boots.ts";
 import { runJobs, type SuiteEvent } from "../suite/run-jobs.ts";
 import { planCapacity } from "../suite/schedule.ts";
-import { bootHere } from "./boot-here.ts";
 import type { Cli } from "./cli.ts";
 import { logDirectoryOf } from "./log-directory.ts";
 import { suiteFace } from "./suite-face.ts";
@@ -19,6 +18,8 @@ export function liveBoots(
     logDirectory,
     clock: systemClock,
     async run(all, { retries, signal }) {
+      // What boots takes longer to load than all the rest of a build in which nothing has changed.
+      const { bootHere } = await import("./boot-here.ts");
       const host = await hostFacts();
       return await runJobs(all, {
         capacity: planCapacity({ availableRamMb: host.available_ram_mb, cores: host.cpu_logical_cores }, jobs),
