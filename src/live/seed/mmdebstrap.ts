@@ -1,11 +1,13 @@
 /** A root file system out of packages of Debian or one of its children, by mmdebstrap. */
 import { createReadStream, createWriteStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { writeTar } from "../../formats/tar.ts";
 import type { TarMember } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
+import { findTool } from "../../host/tools.ts";
 import { cleanFiles } from "../clean-tree.ts";
 import { packageFailure } from "../package-failure.ts";
 import { ArchiveFiles } from "../sandbox/archive-files.ts";
@@ -62,12 +64,15 @@ export async function mmdebstrapIngredients(
   { suite }: Mmdebstrap,
   surroundings: StageSurroundings,
 ): Promise<Readonly<Record<string, string>>> {
-  const { env, job } = surroundings;
-  const [tool, lists] = await Promise.all([
-    toolVersion("mmdebstrap", ["--version"], { env, signal: job.signal }),
-    releaseDigests(suite, surroundings),
-  ]);
+  const [tool, lists] = await Promise.all([mmdebstrapVersion(surroundings), releaseDigests(suite, surroundings)]);
   return { mmdebstrap: tool, ...lists };
+}
+
+/** It stands in its text, which is one Perl program. Before it would say so itself it asks apt for all of its settings, again and again. */
+async function mmdebstrapVersion({ env, job }: StageSurroundings): Promise<string> {
+  const text = await readFile(await findTool("mmdebstrap", env), "latin1");
+  const version = /^our \$VERSION = '([^'\n]+)';$/m.exec(text)?.[1];
+  return version === undefined ? await toolVersion("mmdebstrap", ["--version"], { env, signal: job.signal }) : `mmdebstrap ${version}`;
 }
 
 const PASSED_ON = ["APT_CONFIG", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
