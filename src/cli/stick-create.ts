@@ -123,6 +123,9 @@ async function placeToMake(
     return { size: () => found, write: (plan, how) => writeToDevice(cli, place, plan, how) };
   }
   const there = target === undefined ? await lstat(place).catch(() => undefined) : undefined;
+  // A name that a disk had, or was mistyped: a file there would fill the computer's memory.
+  if (target === undefined && /^\/dev\/(?!shm\/)/.test(resolve(place)))
+    throw usage(place, "a disk", "none of that name", "Plug it in again; `hiperiso disk devices` lists those that are there.");
   if (there !== undefined) throw usage(place, "an image file or a disk", there.isDirectory() ? "a folder" : "something else");
   return {
     size: (images) => ({

@@ -14,6 +14,7 @@ import { lookForTool } from "../host/tools.ts";
 import type { Environment } from "../host/xdg.ts";
 import { openMountedData, type StickData, volumeData } from "../stick/data.ts";
 import { readRuntimeFolder, type StickRuntime } from "../stick/esp-files.ts";
+import { mendAfterCut } from "../stick/mend.ts";
 import { refreshMenu } from "../stick/menu-files.ts";
 import { plainMenu } from "../stick/menu-maker.ts";
 import { type OpenStick, openStick } from "../stick/open-stick.ts";
@@ -115,6 +116,7 @@ async function onFolder(folder: string): Promise<OpenedData> {
 
 async function dataOn(cli: Cli, stick: OpenedStick, readOnly: boolean): Promise<OpenedData> {
   try {
+    if (!readOnly) await mendAfterCut(stick.dataStore, cli.job);
     const volume = await openVolume(stick.dataStore, { readOnly }, cli.job);
     if (!readOnly && volume.readOnlyBecause !== undefined) {
       throw new HiperisoError({
