@@ -5,10 +5,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { quietJob } from "../../src/contract/job.ts";
+import { type Job, quietJob, silentProgress } from "../../src/contract/job.ts";
+import { byteText } from "../../src/formats/byte-text.ts";
 import type { TreeEntry } from "../../src/formats/file-tree.ts";
-import { encodeTar } from "../../src/formats/tar.ts";
+import { encodePosixAcl } from "../../src/formats/posix-acl.ts";
+import { encodeTar, writeTar } from "../../src/formats/tar.ts";
+import type { TarMember } from "../../src/formats/tar-entry.ts";
 import { lookForTool } from "../../src/host/tools.ts";
+import { writePackages } from "../../src/live/packages/package-list.ts";
 import { buildPlan } from "../../src/live/runner.ts";
 import { stageKind } from "../../src/live/stage.ts";
 import { STAGE_KINDS } from "../../src/live/stages/kinds.ts";
@@ -38,7 +42,12 @@ afterEach(async () => {
 });
 
 /** Folder of the image's output. */
-async function build(root: readonly TreeEntry[], options: string, kernel: readonly TreeEntry[] | undefined = undefined): Promise<string> {
+async function build(
+  root: readonly TreeEntry[] | AsyncIterable<Uint8Array>,
+  options: string,
+  kernel: readonly TreeEntry[] | undefined = undefined,
+  job: Job = quietJob,
+): Promise<string> {
   const tars = stageKind({
     kind: "tars",
     revision: 1,
@@ -46,7 +55,8 @@ async function build(root: readonly TreeEntry[], options: string, kernel: readon
     inputs: {},
     ingredients: async () => ({}),
     run: async (_options, { output }) => {
-      await writeFile(join(output, "root.tar"), Buffer.concat([...encodeTar(root, { mtimeS: 0 })]));
+      await writeFile(join(output, "root.tar"), Symbol.asyncIterator in root ? root : Buffer.concat([...encodeTar(root, { mtimeS: 0 })]));
+      await writePackages(output);
       await writeFile(join(output, "modules.tar"), Buffer.concat([...encodeTar(kernel ?? [], { mtimeS: 0 })]));
     },
   });
@@ -56,7 +66,7 @@ async function build(root: readonly TreeEntry[], options: string, kernel: readon
     stages: { tars: { kind: tars }, image: { kind: squashfs, inputs: ${inputs}, ${options} } } }`;
   await writeFile(join(folder, "spec/spec.yaml"), spec);
   const store = await mkdtemp(join(folder, "store-"));
-  const { output } = await buildPlan(join(folder, "spec/spec.yaml"), { store, env: process.env, kinds: [...STAGE_KINDS, tars] }, quietJob);
+  const { output } = await buildPlan(join(folder, "spec/spec.yaml"), { store, env: process.env, kinds: [...STAGE_KINDS, tars] }, job);
   return dirname(output);
 }
 const facts = async (output: string) => JSON.parse(await readFile(join(output, "image.json"), "utf8"));
@@ -66,6 +76,35 @@ const listOf = (image: string): readonly string[] =>
     .stdout.trim()
     .split("\n")
     .map((path) => path.replace(/^\//, ""));
+
+const jobThatWarns = (warnings: string[]): Job => ({ ...quietJob, progress: { ...silentProgress, warn: (line) => warnings.push(line) } });
+
+const accessList = (user: number): string => `user::rw-,user:${user}:r--,group::r--,mask::r--,other::r--`;
+const ACCESS_LISTS = [encodePosixAcl(accessList(1234), "list"), encodePosixAcl(accessList(4321), "listed")] as const;
+
+/** An archive of files with attributes of every kind, those with one of the names in `but` left out. */
+function attributeFiles(but: readonly string[] = []): AsyncIterable<Uint8Array> {
+  const member = (path: string, xattrs: Record<string, Uint8Array>, records: Record<string, string> = {}): TarMember => ({
+    entry: {
+      ...{ kind: "file", path: byteText(path), mode: 0o644, uid: 0, gid: 0, mtimeS: 0, sizeBytes: 0 },
+      xattrs: new Map(Object.entries(xattrs).map(([name, value]) => [byteText(name), value])),
+      records: new Map(Object.entries(records).map(([name, value]) => [byteText(name), new TextEncoder().encode(value)])),
+    },
+    content: (async function* () {})(),
+  });
+  const x = new Uint8Array([0x78]);
+  const members = [
+    member("kept", { "user.a": x, "security.capability": new Uint8Array([1, 0, 0, 2, ...new Array<number>(16).fill(0)]) }),
+    member("list", { "system.posix_acl_access": ACCESS_LISTS[0] }),
+    member("listed", {}, { "SCHILY.acl.access": accessList(4321) }),
+    member("other", { "system.other": x }),
+  ].filter(({ entry }) => [...entry.xattrs.keys()].every((name) => !but.includes(name)));
+  return writeTar(
+    (async function* () {
+      yield* members;
+    })(),
+  );
+}
 
 describe.skipIf(!hasSquashfs)("a squashfs", () => {
   test("gets the kernel stage's modules by the edge between them, and says whose they are", async () => {
@@ -112,6 +151,26 @@ describe.skipIf(!hasSquashfs)("a squashfs", () => {
     }
   });
 
+  test("of packages that its licence policy does not take is refused by their names", async () => {
+    const root = [
+      file("var/lib/dpkg/status", "Package: blob\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nSection: non-free/x\n"),
+    ];
+    await expect(build(root, "licences: free")).rejects.toThrow(/check the licences: .*blob 1: its distribution keeps it in non-free/s);
+    await expect(build(root, "licences: { free: true, packages: [blob] }, compression: gzip")).resolves.toMatch(/./);
+    await expect(build([file("a", "")], "licences: free")).rejects.toThrow(/no database of packages/);
+  });
+
+  test("names files whose attributes it cannot hold, and no others", async () => {
+    const warnings: string[] = [];
+    await build(attributeFiles(), "compression: gzip", undefined, jobThatWarns(warnings));
+    expect(warnings).toEqual([
+      expect.stringMatching(/a squashfs does not hold access lists, .* lost for \/list, \/listed, \/other; an erofs/),
+    ]);
+    warnings.length = 0;
+    await build([file("a", "")], "compression: gzip", undefined, jobThatWarns(warnings));
+    expect(warnings).toEqual([]);
+  });
+
   test("in a form that it cannot have is refused before anything runs", async () => {
     await expect(build([], "compression: lz4hc")).rejects.toThrow(
       /spec\.yaml:\d+:\d+: stages\.image\.compression: squashfs is compressed by/,
@@ -128,5 +187,13 @@ describe.skipIf(!hasErofs)("an erofs", () => {
     expect(await facts(one)).toMatchObject({ format: "erofs", file: "root.erofs", modules: ["6.1"] });
     expect(spawnSync("fsck.erofs", [join(one, "root.erofs")]).status).toBe(0);
     expect(Buffer.compare(await readFile(join(one, "root.erofs")), await readFile(join(two, "root.erofs")))).toBe(0);
+  });
+
+  test("holds access lists, of which archives know two forms", async () => {
+    const warnings: string[] = [];
+    const output = await build(attributeFiles(["system.other"]), "format: erofs", undefined, jobThatWarns(warnings));
+    expect(warnings).toEqual([]);
+    const image = await readFile(join(output, "root.erofs"));
+    expect(ACCESS_LISTS.map((list) => image.includes(Buffer.from(list.subarray(4))))).toEqual([true, true]);
   });
 });

@@ -189,7 +189,13 @@ describe.skipIf(!hasSandbox)("a root file system in which scripts run", () => {
 
   test.each([
     ["packages: [less]", /install packages: less: expected a package manager: apt, .*found none in the root file system/],
+    [
+      "packages: [=sys-apps/less-1.2, '>=sys-apps/less-1', '<sys-apps/less-9', ~sys-apps/less-1.2]",
+      /install packages: =sys-apps\/less-1\.2 /,
+    ],
     ["packages: [--force]", /expected the name of a package/],
+    ["packages: [=-x/less]", /expected the name of a package/],
+    ["packages: [=less]", /expected the name of a package/],
     ["services: { enable: [x] }", /enable a service: x: .*none of systemd, OpenRC, sysvinit/],
     ["locale: de_DE.UTF-8", /make a locale: de_DE\.UTF-8: expected locale-gen/],
   ])("is refused with %s", async (options, message) => {

@@ -23,7 +23,10 @@ import { BusyboxSchema, busyboxEntries, DevicesSchema, deviceEntries } from "../
 import { runScript } from "../tree-script.ts";
 
 const PLAIN_PATH = z.string().refine(isPlainPath, "expected a plain path without a slash in front");
-const PACKAGE = z.string().regex(/^[A-Za-z0-9@][A-Za-z0-9+._:=@/*~<>-]*$/, "expected the name of a package");
+/** In front of a name with a category an operator may stand (ebuild(5), "Atom Prefix Operators"): never a dash, which would be an option. */
+const PACKAGE = z
+  .string()
+  .regex(/^(?:(?:[<>]?=|[<>~])(?=[A-Za-z0-9+_.-]+\/))?[A-Za-z0-9@][A-Za-z0-9+._:=@/*~<>-]*$/, "expected the name of a package");
 const VARIABLES = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().regex(/^[^\0]*$/));
 
 const Script = z.union([

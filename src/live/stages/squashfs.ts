@@ -12,6 +12,8 @@ import { writeTar } from "../../formats/tar.ts";
 import type { TarMember } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
 import { hashVerityTree, VERITY_BLOCK_BYTES } from "../../formats/verity.ts";
+import { checkLicences, LicencesSchema } from "../packages/licence-policy.ts";
+import { readPackages } from "../packages/package-list.ts";
 import { readSandboxFacts } from "../sandbox/facts.ts";
 import { runInNamespace } from "../sandbox/namespace.ts";
 import { acceptedPlan, planSandbox } from "../sandbox/plan.ts";
@@ -33,6 +35,7 @@ const Options = z
       .default(128)
       .describe("Of squashfs, KiB: larger ones are smaller in all, and slower to read at random."),
     verity: z.boolean().default(false).describe("A tree of hashes beside it (dm-verity): what is read is checked against the root hash."),
+    licences: LicencesSchema.optional(),
   })
   .refine(({ format, compression }) => compression === undefined || (COMPRESSIONS[format] as readonly string[]).includes(compression), {
     path: ["compression"],
@@ -84,14 +87,19 @@ export const squashfsStage = stageKind({
   },
 
   async run(options, run) {
-    const root = join(run.inputs["root"]!, "root.tar");
+    const input = run.inputs["root"]!;
+    if (options.licences !== undefined) checkLicences(await readPackages(input), options.licences);
+    const root = join(input, "root.tar");
     const kernel = run.inputs["kernel"];
     const file = `root.${options.format}`;
     const target = join(run.output, file);
     const modules = new Set<string>();
     const merged = mergedRoot(root, kernel === undefined ? undefined : join(kernel, "modules.tar"), modules);
-    if (options.format === "squashfs") await makeSquashfs(merged, target, options, run);
-    else await makeErofs(merged, target, options, run);
+    if (options.format === "squashfs") {
+      const lost: string[] = [];
+      await makeSquashfs(writeTar(heeded(merged, lost)), target, options, run);
+      warnOfLost(lost, run);
+    } else await makeErofs(writeTar(merged), target, options, run);
     // It may fill the image's last block: the size is asked for after it.
     const verity = options.verity ? { verity: await addVerity(target, run) } : {};
     const sizeBytes = (await stat(target)).size;
@@ -108,32 +116,29 @@ const MODULES = /^(?:usr\/)?lib\/modules\/([^/]+)\/modules\.dep$/;
  * modules would be. Modules of the same release that are there already are left out, as is the folder itself: what comes twice would count twice.
  * Releases of all modules are put into `found` on the way.
  */
-async function* mergedRoot(root: string, modules: string | undefined, found: Set<string>): AsyncGenerator<Uint8Array> {
+async function* mergedRoot(root: string, modules: string | undefined, found: Set<string>): AsyncGenerator<TarMember> {
   const added = modules === undefined ? undefined : await moduleReleases(modules);
   const isReplaced = (path: string): boolean => {
     const release = /^(?:usr\/)?lib\/modules\/([^/]+)(?:\/|$)/.exec(path)?.[1];
     return release !== undefined && added?.has(release) === true;
   };
-  const members = async function* (): AsyncGenerator<TarMember> {
-    const there = new Set<string>();
-    let prefix = "";
-    for await (const member of readTar(createReadStream(root), { where: root })) {
-      const path = readable(member.entry.path);
-      const release = MODULES.exec(path)?.[1];
-      if (release !== undefined) found.add(release);
-      if (isReplaced(path)) continue;
-      if (path === "lib" && member.entry.kind === "symlink") prefix = "usr";
-      if (member.entry.kind === "directory") there.add(path);
-      yield member;
-    }
-    if (modules === undefined) return;
-    for (const release of added ?? []) found.add(release);
-    for await (const member of readTar(createReadStream(modules), { where: modules })) {
-      const path = joined(prefix as ByteText, member.entry.path);
-      if (!there.has(readable(path))) yield { ...member, entry: { ...member.entry, path } };
-    }
-  };
-  yield* writeTar(members());
+  const there = new Set<string>();
+  let prefix = "";
+  for await (const member of readTar(createReadStream(root), { where: root })) {
+    const path = readable(member.entry.path);
+    const release = MODULES.exec(path)?.[1];
+    if (release !== undefined) found.add(release);
+    if (isReplaced(path)) continue;
+    if (path === "lib" && member.entry.kind === "symlink") prefix = "usr";
+    if (member.entry.kind === "directory") there.add(path);
+    yield member;
+  }
+  if (modules === undefined) return;
+  for (const release of added ?? []) found.add(release);
+  for await (const member of readTar(createReadStream(modules), { where: modules })) {
+    const path = joined(prefix as ByteText, member.entry.path);
+    if (!there.has(readable(path))) yield { ...member, entry: { ...member.entry, path } };
+  }
 }
 
 async function moduleReleases(tar: string): Promise<ReadonlySet<string>> {
@@ -143,6 +148,31 @@ async function moduleReleases(tar: string): Promise<ReadonlySet<string>> {
     if (release !== undefined) releases.add(release);
   }
   return releases;
+}
+
+/** What squashfs has room for (Linux: fs/squashfs/xattr.c). Access lists are none of these, in either form that an archive has for them. */
+const SQUASHFS_XATTRS = /^(?:user|trusted|security)\./;
+const ACCESS_LISTS = /^SCHILY\.acl\./;
+const NAMED_MAX = 5;
+
+/** The same members; paths of those whose attributes a squashfs does not keep are put into `lost`. mksquashfs tells the attributes, and not whose. */
+async function* heeded(members: AsyncIterable<TarMember>, lost: string[]): AsyncGenerator<TarMember> {
+  for await (const member of members) {
+    const { path, xattrs, records } = member.entry;
+    const isKept =
+      [...xattrs.keys()].every((name) => SQUASHFS_XATTRS.test(name)) && ![...records.keys()].some((name) => ACCESS_LISTS.test(name));
+    if (!isKept) lost.push(`/${readable(path)}`);
+    yield member;
+  }
+}
+
+function warnOfLost(lost: readonly string[], { job, log }: StageRun): void {
+  if (lost.length === 0) return;
+  const more = lost.length > NAMED_MAX ? ` and ${lost.length - NAMED_MAX} more` : "";
+  const files = `${lost.slice(0, NAMED_MAX).join(", ")}${more}`;
+  const says = `a squashfs does not hold access lists, and of other attributes only user.*, trusted.* and security.*: lost for ${files}`;
+  job.progress.warn(`${says}; an erofs (\`format: erofs\`) holds access lists`);
+  log.append(`${says}\n`);
 }
 
 async function makeSquashfs(tar: AsyncIterable<Uint8Array>, target: string, options: Options, run: StageRun): Promise<void> {
@@ -163,8 +193,9 @@ async function makeSquashfs(tar: AsyncIterable<Uint8Array>, target: string, opti
 const EROFS_WITH_TAR = [1, 7] as const;
 
 async function erofsTool({ env, job }: StageSurroundings): Promise<{ readonly version: string; readonly takesTar: boolean }> {
-  const { lastLines } = await askTool("mkfs.erofs", ["-V"], { env, signal: job.signal });
-  const version = lastLines.split("\n").find((line) => /\d+\.\d+/.test(line)) ?? lastLines;
+  // Releases that take -V for an unknown option print their version all the same, and the options on the other output.
+  const { stdout } = await askTool("mkfs.erofs", ["-V"], { env, signal: job.signal });
+  const version = stdout.split("\n")[0] ?? "";
   const [, major, minor] = /(\d+)\.(\d+)/.exec(version) ?? [];
   const number = [Number(major ?? 0), Number(minor ?? 0)] as const;
   const takesTar = number[0] > EROFS_WITH_TAR[0] || (number[0] === EROFS_WITH_TAR[0] && number[1] >= EROFS_WITH_TAR[1]);
