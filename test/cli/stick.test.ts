@@ -3,7 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { SessionDirectory } from "../../src/session/directory.ts";
 import { blankImage, hasTool, MIB, putInto, ran, stickImage } from "../disk/disk-images.ts";
+import { deadOwner, newSession, setClock } from "../session/fixtures.ts";
 import { cat, disk } from "./disk-commands.ts";
 import { isoBytes, put, runtimeFolder, stick } from "./stick-commands.ts";
 
@@ -255,6 +257,39 @@ describe("a stick that is kept", () => {
       status: 2,
       stderr: expect.stringMatching(/a folder with `hiperiso` in it/),
     });
+  });
+});
+
+describe("pull", () => {
+  test("lists, copies, tells where the report is, and what was there already", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hiperiso-stick-"));
+    try {
+      const mounted = join(folder, "mounted");
+      const logs = join(mounted, "hiperiso/logs");
+      const owner = { ...deadOwner(), boot_id: "00000000-0000-0000-0000-000000000000" };
+      const session = await SessionDirectory.create(newSession(logs, { owner, imageBaseName: "debian.iso" }), setClock());
+      put(session.path, { "serial.log": "Linux version 6.1.0 (x)\r\n" });
+      const home = join(folder, "home");
+      const words = ["pull", "--mounted", mounted, "--to", home];
+      expect(await stick([...words, "--list"])).toMatchObject({ status: 0, stdout: `${session.id}  cut off\n` });
+      const pulled = await stick(words);
+      expect(pulled).toMatchObject({
+        status: 0,
+        stdout: expect.stringContaining(join(home, session.id, "report.html")),
+        stderr: expect.stringMatching(/had been cut off; it is marked failed here[\s\S]*1 copied to .*home\.[\s\S]*no display/),
+      });
+      expect(await stick([...words, session.id])).toMatchObject({
+        status: 0,
+        stderr: expect.stringMatching(/0 copied to .*, 1 was here already/),
+      });
+      expect(JSON.parse((await stick([...words, "--all", "--reanalyse", "--json"])).stdout)).toMatchObject({
+        copied: [{ id: session.id }],
+        here: [],
+      });
+      expect(await stick([...words, "none"])).toMatchObject({ status: 2 });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
