@@ -14,10 +14,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { quietJob } from "../contract/job.ts";
-import { syncDirectory, writeFileAtomic } from "../host/atomic-file.ts";
+import { syncDirectory } from "../host/atomic-file.ts";
 import { withDirectoryLock } from "../host/lock.ts";
 import { isAlive, ownIdentity, type ProcessIdentity } from "../host/process-identity.ts";
 import type { Environment } from "../host/xdg.ts";
@@ -97,7 +97,12 @@ export class Store {
     const path = join(this.root, "work", newName());
     const [output, scratch] = [join(path, "output"), join(path, "scratch")];
     await this.#wrote(path, async () => {
-      for (const folder of [output, scratch]) await mkdir(folder, { recursive: true });
+      try {
+        for (const folder of [output, scratch]) await mkdir(folder, { recursive: true });
+      } catch (error) {
+        await rm(path, { recursive: true, force: true });
+        throw error;
+      }
     });
     return { path, output, scratch, log: join(path, LOG), [Symbol.asyncDispose]: () => this.#remove(path) };
   }
@@ -105,7 +110,7 @@ export class Store {
   /** Gives a finished output its name. Where another build was quicker, that one stays: the same hash holds the same bytes. */
   async keep(recipe: Recipe, { output, log }: Pick<Workplace, "output" | "log">): Promise<void> {
     const hash = recipeHash(recipe);
-    await writeFileAtomic(this.#recipe(hash), `${JSON.stringify(recipe, null, 2)}\n`);
+    await this.#writeWhole(this.#recipe(hash), `${JSON.stringify(recipe, null, 2)}\n`);
     await rename(log, this.logOf(hash)).catch(() => {});
     await syncTree(output);
     try {
@@ -167,7 +172,7 @@ export class Store {
 
   async rememberLatest(plan: string, stage: string, hash: string): Promise<void> {
     if ((await this.lastHash(plan, stage)) === hash) return;
-    await writeFileAtomic(this.#latest(plan, stage), `${hash}\n`);
+    await this.#writeWhole(this.#latest(plan, stage), `${hash}\n`);
   }
 
   /** All that could be cleaned away. */
@@ -248,6 +253,27 @@ export class Store {
     } catch (error) {
       throw storeError("write into the store of stages", path, error);
     }
+  }
+
+  /** The old text or the new one. It is made in `work`, where what is left of a killed build is found by the next. */
+  async #writeWhole(path: string, text: string): Promise<void> {
+    const temporary = join(this.root, "work", newName());
+    await this.#wrote(path, async () => {
+      try {
+        const file = await open(temporary, "wx", 0o644);
+        try {
+          await file.writeFile(text);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(temporary, path);
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
+    });
+    await syncDirectory(dirname(path));
   }
 
   /** Away under its name at once, for good behind it. Does nothing where there is none. */
