@@ -176,6 +176,19 @@ describe.skipIf(!hasSquashfs)("a squashfs", () => {
       /spec\.yaml:\d+:\d+: stages\.image\.compression: squashfs is compressed by/,
     );
   });
+
+  test("is compressed as hard as its level says, and a level that its compression does not have is refused", async () => {
+    const told = async (options: string): Promise<string> => {
+      const image = join(await build([file("a", "x")], options), "root.squashfs");
+      return /compression-level (\d+)/.exec(spawnSync("unsquashfs", ["-s", image], { encoding: "utf8" }).stdout)?.[1] ?? "";
+    };
+    expect(await told("compression: zstd, level: 3")).toBe("3");
+    expect(await told("compression: zstd")).toBe("19");
+    expect(await told("compression: gzip, level: 4")).toBe("4");
+    for (const options of ["compression: gzip, level: 10", "compression: xz, level: 6", "format: erofs, level: 13"]) {
+      await expect(build([], options)).rejects.toThrow(/stages\.image\.level: expected of gzip 1 to 9, zstd 1 to 22, lz4hc 1 to 12/);
+    }
+  });
 });
 
 describe.skipIf(!hasErofs)("an erofs", () => {

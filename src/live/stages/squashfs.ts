@@ -23,6 +23,16 @@ import { askTool, runTool, toolVersion } from "../tool.ts";
 
 const COMPRESSIONS = { squashfs: ["gzip", "xz", "zstd", "lz4"], erofs: ["lz4", "lz4hc", "none"] } as const;
 
+const LEVELS_MAX: Readonly<Record<string, number>> = { gzip: 9, zstd: 22, lz4hc: 12 };
+
+const compressionOf = ({
+  format,
+  compression,
+}: {
+  readonly format: "squashfs" | "erofs";
+  readonly compression?: string | undefined;
+}): string => compression ?? { squashfs: "zstd", erofs: "lz4hc" }[format];
+
 const Options = z
   .strictObject({
     format: z.enum(["squashfs", "erofs"]).default("squashfs"),
@@ -30,6 +40,12 @@ const Options = z
       .enum(["gzip", "xz", "zstd", "lz4", "lz4hc", "none"])
       .optional()
       .describe("Of squashfs: zstd (unless given), xz, gzip, lz4. Of erofs: lz4hc (unless given), lz4, none."),
+    level: z
+      .int()
+      .min(1)
+      .max(22)
+      .optional()
+      .describe("How hard it compresses. zstd: 1 to 22 (unless given 19: small and slow), gzip: 1 to 9, lz4hc: 1 to 12."),
     block_kib: z
       .union([128, 256, 512, 1024].map((size) => z.literal(size)))
       .default(128)
@@ -40,14 +56,21 @@ const Options = z
   .refine(({ format, compression }) => compression === undefined || (COMPRESSIONS[format] as readonly string[]).includes(compression), {
     path: ["compression"],
     message: "squashfs is compressed by gzip, xz, zstd or lz4; erofs by lz4, lz4hc or none",
+  })
+  .refine((options) => options.level === undefined || options.level <= (LEVELS_MAX[compressionOf(options)] ?? 0), {
+    path: ["level"],
+    message: `expected of ${Object.entries(LEVELS_MAX)
+      .map(([name, max]) => `${name} 1 to ${max}`)
+      .join(", ")}; others have no level`,
   });
 type Options = z.infer<typeof Options>;
 
-const ARGUMENTS: Readonly<Record<(typeof COMPRESSIONS.squashfs)[number], readonly string[]>> = {
-  gzip: ["-comp", "gzip"],
-  xz: ["-comp", "xz", "-Xbcj", "x86"],
-  zstd: ["-comp", "zstd", "-Xcompression-level", "19"],
-  lz4: ["-comp", "lz4", "-Xhc"],
+const LEVEL = "-Xcompression-level";
+const ARGUMENTS: Readonly<Record<(typeof COMPRESSIONS.squashfs)[number], (level?: number) => readonly string[]>> = {
+  gzip: (level = 9) => ["-comp", "gzip", LEVEL, `${level}`],
+  xz: () => ["-comp", "xz", "-Xbcj", "x86"],
+  zstd: (level = 19) => ["-comp", "zstd", LEVEL, `${level}`],
+  lz4: () => ["-comp", "lz4", "-Xhc"],
 };
 
 /** What `image.json` says. */
@@ -180,7 +203,7 @@ async function makeSquashfs(tar: AsyncIterable<Uint8Array>, target: string, opti
   // The tar names no root folder of its own: without the -root options its mode would be 0777 and its time now.
   // SOURCE_DATE_EPOCH beside these times is a fatal error of mksquashfs, so tools are never given it here.
   const times = ["-mkfs-time", `${epochS}`, "-all-time", `${epochS}`, "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"];
-  const compression = ARGUMENTS[(options.compression ?? "zstd") as keyof typeof ARGUMENTS];
+  const compression = ARGUMENTS[compressionOf(options) as keyof typeof ARGUMENTS](options.level);
   const size = ["-b", `${options.block_kib}K`];
   await runTool(
     "mksquashfs",
@@ -204,8 +227,9 @@ async function erofsTool({ env, job }: StageSurroundings): Promise<{ readonly ve
 
 async function makeErofs(tar: AsyncIterable<Uint8Array>, target: string, options: Options, run: StageRun): Promise<void> {
   const { hash, epochS, env, job, log, scratch } = run;
-  const compression = options.compression ?? "lz4hc";
-  const args = [...(compression === "none" ? [] : [`-z${compression}`]), `-T${epochS}`, `-U${uuidText(uuidOf(hash))}`];
+  const compression = compressionOf(options);
+  const level = options.level === undefined ? "" : `,${options.level}`;
+  const args = [...(compression === "none" ? [] : [`-z${compression}${level}`]), `-T${epochS}`, `-U${uuidText(uuidOf(hash))}`];
   if ((await erofsTool(run)).takesTar) {
     await runTool("mkfs.erofs", ["--tar=f", ...args, target, "-"], { env, signal: job.signal, input: Readable.from(tar), log });
     return;
