@@ -54,6 +54,17 @@ describe("our own live init", () => {
     expect(serial).toContain("write: yes");
   });
 
+  it("does not start a root image that is not what the root hash says, and gives a shell", async () => {
+    await using place = await workplace();
+    const wrong = rootHash.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
+    const words = bootWords(medium, place.logs, ...kernel, "--append", `console=ttyS0 ${marker} hiperiso.verity=${wrong}`);
+    await run([...words, "--until", "text:A shell follows"]);
+    const { serial } = onlySession(place.logs);
+    expect(serial).toMatch(new RegExp(`live: .*is not what hiperiso\\.verity=${wrong} says`));
+    expect(serial).toContain("live: A shell follows.");
+    expect(serial).not.toContain("told all");
+  });
+
   it("copies the root image to memory, and lets go of the medium", async () => {
     const serial = await said([medium], `${marker} toram`);
     expect(serial).toContain("live: the medium is no longer needed");
