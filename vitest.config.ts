@@ -59,6 +59,7 @@ const BROAD = [
   "test/live/publish.test.ts",
   "test/live/sandbox-cuts.test.ts",
   "test/live/seed/oci.test.ts",
+  "test/live/shell.test.ts",
   "test/live/signatures.test.ts",
   "test/live/store-cuts.test.ts",
   "test/scripts/setup.test.ts",
