@@ -187,7 +187,7 @@ describe("the Debian example", () => {
     secure_boot: true
     persistence: 256M
     entries: [persistence]
-    kernel_arguments: [console=tty0, "console=ttyS0,115200", systemd.default_device_timeout_sec=600]
+    kernel_arguments: [console=tty0, "console=ttyS0,115200"]
 `;
     const text = (await readFile(EXAMPLE, "utf8")).replace(/^result: .*$/m, "result: { stage: disk, file: debian.img }");
     await writeFile(spec, text.replace(/^variants:/m, `${stage}\nvariants:`));
