@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { access, readFile } from "node:fs/promises";
 import * as z from "zod";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { SYSTEM_PACKAGES_FILE } from "./tool-packages.ts";
 import { lookForTool } from "./tools.ts";
 import type { Environment } from "./xdg.ts";
 
@@ -15,6 +16,8 @@ const toolSchema = z.looseObject({
   what: z.string(),
   /** Any one of these is enough. */
   commands: z.array(z.string()),
+  /** Other programs that the same package brings. */
+  also: z.array(z.string()).optional(),
   /** Or any one of these. */
   files: z.array(z.string()),
   packages: z.record(z.enum(DISTRIBUTIONS), z.string()),
@@ -27,9 +30,6 @@ const toolSchema = z.looseObject({
 });
 
 export type SystemTool = z.infer<typeof toolSchema>;
-
-/** Beside `src/` and `dist/`: `scripts/setup.mjs` reads the same file before there is anything built. */
-export const SYSTEM_PACKAGES_FILE = new URL("../../scripts/system-packages.json", import.meta.url);
 
 export async function readSystemTools(file: URL = SYSTEM_PACKAGES_FILE): Promise<readonly SystemTool[]> {
   try {

@@ -1,29 +1,11 @@
 import { access, constants, stat } from "node:fs/promises";
 import { delimiter, isAbsolute, join } from "node:path";
 import { HiperisoError } from "../contract/error.ts";
+import { packagesOf } from "./tool-packages.ts";
 import type { Environment } from "./xdg.ts";
 
 /** Where distributions put programs that a person's PATH need not name. */
 const OTHER_FOLDERS = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
-export interface ToolPackages {
-  readonly debian: string;
-  readonly fedora: string;
-  readonly arch: string;
-  readonly opensuse: string;
-}
-
-/** Which package brings a program. */
-export const TOOL_PACKAGES: Readonly<Record<string, ToolPackages>> = {
-  "qemu-system-x86_64": { debian: "qemu-system-x86", fedora: "qemu-system-x86-core", arch: "qemu-system-x86", opensuse: "qemu-x86" },
-  "qemu-img": { debian: "qemu-utils", fedora: "qemu-img", arch: "qemu-img", opensuse: "qemu-img" },
-  swtpm: { debian: "swtpm", fedora: "swtpm", arch: "swtpm", opensuse: "swtpm" },
-  mke2fs: { debian: "e2fsprogs", fedora: "e2fsprogs", arch: "e2fsprogs", opensuse: "e2fsprogs" },
-  bwrap: { debian: "bubblewrap", fedora: "bubblewrap", arch: "bubblewrap", opensuse: "bubblewrap" },
-  lsblk: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
-  blockdev: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
-  setpriv: { debian: "util-linux", fedora: "util-linux", arch: "util-linux", opensuse: "util-linux" },
-};
 
 /** Absolute path of a program: PATH first, then where system programs stand. Throws with the package that brings it. */
 export async function findTool(name: string, env: Environment): Promise<string> {
@@ -59,7 +41,7 @@ async function isProgram(path: string): Promise<boolean> {
 
 /** What to install for a missing program: a whole sentence. */
 export function packageHint(name: string): string {
-  const packages = TOOL_PACKAGES[name];
+  const packages = packagesOf(name);
   if (packages === undefined) return `Install ${name}.`;
   const { debian, fedora, arch, opensuse } = packages;
   return `Install its package: ${debian} (Debian, Ubuntu), ${fedora} (Fedora), ${arch} (Arch), ${opensuse} (openSUSE).`;

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HiperisoError } from "../../src/contract/error.ts";
 import { OVMF_PACKAGES } from "../../src/host/firmware.ts";
-import { findTool, lookForTool, packageHint, TOOL_PACKAGES } from "../../src/host/tools.ts";
+import { packagesOf } from "../../src/host/tool-packages.ts";
+import { findTool, lookForTool, packageHint } from "../../src/host/tools.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -45,9 +46,11 @@ test("the package is named for each distribution", () => {
   );
 });
 
-test("packages are those that the set-up installs", async () => {
+test("packages are those that the set-up installs, also of programs that come with another", async () => {
   const table = JSON.parse(await readFile("scripts/system-packages.json", "utf8")) as { tools: { id: string; packages: unknown }[] };
-  const packagesOf = (id: string) => table.tools.find((tool) => tool.id === id)?.packages;
-  for (const [name, packages] of Object.entries(TOOL_PACKAGES)) expect([name, packages]).toEqual([name, packagesOf(name)]);
-  expect(packagesOf("ovmf")).toEqual(OVMF_PACKAGES);
+  const listed = (id: string) => table.tools.find((tool) => tool.id === id)?.packages;
+  for (const id of ["xorriso", "mmdebstrap", "swtpm"]) expect(packagesOf(id)).toEqual(listed(id));
+  expect(packageHint("unsquashfs")).toBe(packageHint("mksquashfs"));
+  expect(packagesOf("a-program-of-another-planet")).toBeUndefined();
+  expect(listed("ovmf")).toEqual(OVMF_PACKAGES);
 });
