@@ -23,7 +23,7 @@ async function program(script: string): Promise<string> {
 const signal = new AbortController().signal;
 const env = process.env;
 /** Says what it was told, and that it listens; then it waits to be ended. */
-const WORKS = 'echo "$@" > words; echo $$ > tpm.pid; exec sleep 1000';
+const WORKS = 'echo "$@" > words; echo $$ > tpm.new; mv tpm.new tpm.pid; exec sleep 1000';
 
 test("it is there when its process id is, and gone when it is given back", async () => {
   const swtpm = await startSwtpm({ program: await program(WORKS), folder, state: "tpm-state", env, signal });
