@@ -43,6 +43,8 @@ stages:
     file: quick.iso
     volume_id: QUICK
     title: quick
+  disk: { kind: disk, inputs: { root: image, kernel: kernel, initramfs: initramfs, payloads: loaders }, file: quick.img, title: quick }
+  netboot: { kind: netboot, inputs: { root: image, kernel: kernel, initramfs: initramfs }, title: quick }
 `;
 
 /** Larger than what a disk that is all but full has left, and of a kind that nothing makes smaller. */
@@ -95,7 +97,19 @@ export function writeQuickSpec(folder: string): QuickSpec {
   chmodSync(join(folder, "spec/initramfs/init"), 0o755);
   put("spec/quick.yaml", SPEC);
   const env = { PATH: process.env["PATH"] ?? "", HOME: folder, APT_CONFIG: join(folder, "apt.conf") };
-  const stages = ["kernel-package", "busybox-package", "busybox", "kernel", "root", "image", "initramfs", "loaders", "iso"];
+  const stages = [
+    "kernel-package",
+    "busybox-package",
+    "busybox",
+    "kernel",
+    "root",
+    "image",
+    "initramfs",
+    "loaders",
+    "iso",
+    "disk",
+    "netboot",
+  ];
   return { spec: join(folder, "spec/quick.yaml"), env, stages };
 }
 

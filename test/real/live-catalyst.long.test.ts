@@ -46,6 +46,12 @@ livecd/empty: /usr/share/doc
 livecd/verify: blake2
 `;
 
+/** Of a kernel's thousands of modules those by which these media boot: the image is made in a fraction of the time. */
+const FEW_MODULES = [
+  "--set",
+  "kernel.modules=[sr_mod, sd_mod, ata_piix, ahci, virtio_pci, virtio_blk, virtio_scsi, isofs, squashfs, loop, overlay, evdev, button]",
+];
+
 it("specs of catalyst for livecd-stage1 and livecd-stage2 are read, built and booted, and each key did what it says", async () => {
   const at = (path: string) => join(place.root, "catalyst", path);
   const put = async (path: string, text: string) => {
@@ -66,7 +72,7 @@ it("specs of catalyst for livecd-stage1 and livecd-stage2 are read, built and bo
 
   const iso = join(place.root, "catalyst.iso");
   // The graph has a boot test of its own, by UEFI and by BIOS: the build ends well when both came to the login.
-  const built = await run(["live", "build", spec, "--store", join(place.root, "store"), "--to", iso]);
+  const built = await run(["live", "build", spec, "--store", join(place.root, "store"), "--to", iso, ...FEW_MODULES]);
   expect(built.status, built.stderr).toBe(0);
   expect(built.stderr).toMatch(/test: passed/);
 
@@ -107,6 +113,9 @@ it("the classic stages as a graph are built from the tarball and booted", async 
     join(place.root, "store"),
     "--to",
     join(folder, "classic.iso"),
+    ...FEW_MODULES,
+    "--set",
+    "image.compression=gzip",
   ]);
   expect(built.status, built.stderr).toBe(0);
   expect(built.stderr).toMatch(/test: passed/);
