@@ -71,7 +71,7 @@ export function verifyCommand(cli: Cli): CommandUnknownOpts {
         for (const { path, text, hint } of problems)
           cli.out(`${printable(path === undefined ? text : `${path}: ${text}`)}${hint === undefined ? "" : `\n  ${printable(hint)}`}\n`);
         for (const note of notes) cli.out(`note: ${printable(note)}\n`);
-        const seen = `${counted(imagesChecked, "image")}${stick === undefined ? "" : `, ${counted(espFilesChecked, "file")} that boot`}`;
+        const seen = `${counted(imagesChecked, "image")}${stick === undefined ? "" : `, ${counted(espFilesChecked, "boot file")}`}`;
         cli.out(problems.length === 0 ? `All is well: ${seen}.\n` : `${counted(problems.length, "problem")}; looked at: ${seen}.\n`);
       }
       if (problems.length > 0) cli.exit(EXIT.goalMissed);

@@ -1,6 +1,7 @@
 /** `hiperiso stick add`, `remove` and `list`: the images of a stick. */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import picocolors from "picocolors";
+import { HiperisoError } from "../contract/error.ts";
 import { STICK_DATA } from "../contract/stick.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { diskNumber } from "../image/image-facts.ts";
@@ -108,23 +109,33 @@ export function removeCommand(cli: Cli): CommandUnknownOpts {
       new Command("remove")
         .summary("take images off a stick")
         .description("Take images off a stick, and off its record. All of them have to be there before the first one goes.")
-        .argument("<words...>", `${STICK_WORDS} images: paths on the stick, or names that only one has`),
+        .argument("[words...]", `${STICK_WORDS} images: paths on the stick, or names that only one has`)
+        .option("--unfinished", "copies that were cut off, too: what they hold is free then"),
     ),
   )
     .option("--json", "as JSON")
     .addHelpText("after", () => examplesText([["hiperiso stick remove stick.img debian.iso", "whichever folder it is in"]]))
-    .action(async (words, { json, ...flags }) => {
+    .action(async (words, { json, unfinished, ...flags }) => {
       const { stick, rest } = stickAndWords(words, flags);
+      if (rest.length === 0 && unfinished !== true)
+        throw new HiperisoError({ what: "remove images", expected: "names of images, or --unfinished", found: "neither", kind: "usage" });
       const chosen = await (async () => {
         await using looked = await openDataForReading(cli, stick, flags);
         return await choose(cli, looked.data, rest);
       })();
-      await using opened = await openDataForWriting(cli, stick, flags, `remove ${chosen.map(({ path }) => path).join(", ")}`);
+      await using opened = await openDataForWriting(
+        cli,
+        stick,
+        flags,
+        `remove ${chosen.map(({ path }) => path).join(", ") || "copies that were cut off"}`,
+      );
       const { data } = opened;
       for (const { path, state } of chosen) {
         cli.job.signal.throwIfAborted();
         if (state !== "missing") await data.remove(path);
       }
+      if (unfinished === true && (await data.tree.stat(data.at(STICK_DATA.unfinished))) !== undefined)
+        await data.remove(STICK_DATA.unfinished, { recursive: true });
       const { images } = await readImageRecord(data);
       const removed = chosen.map(({ path }) => path);
       const left = changedRecord(images, { removed }, data.tree.folded);

@@ -2,6 +2,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { checkGpt } from "../disk/partitions/gpt-check.ts";
 import { type BlockSource, openImage } from "../image/block-source.ts";
 import { readIsoVolume } from "../image/iso-tree.ts";
 import { type ExpectedSum, sumBeside, sumFromList } from "./sha256sums.ts";
@@ -85,9 +86,13 @@ async function damageOf(path: string): Promise<string | undefined> {
   return await truncationOf(source);
 }
 
-/** What an ISO 9660 volume says of its own size, against what is there. */
+/** What an ISO 9660 volume, or the partition table of a disk image, says of its own size, against what is there. */
 export async function truncationOf(source: BlockSource): Promise<string | undefined> {
+  const cutOff = (bytes: bigint, of: string) => `it is cut off: ${source.sizeBytes} of the ${bytes} bytes of its ${of} are there`;
   const iso = await readIsoVolume(source, () => {});
-  if (iso === undefined || iso.primary.volumeBytes <= source.sizeBytes) return undefined;
-  return `it is cut off: ${source.sizeBytes} of the ${iso.primary.volumeBytes} bytes of its volume are there`;
+  if (iso !== undefined) return iso.primary.volumeBytes <= source.sizeBytes ? undefined : cutOff(iso.primary.volumeBytes, "volume");
+  const gpt = await checkGpt(source);
+  const ends = gpt?.primary?.partitions.map(({ lastLba }) => (lastLba + 1n) * BigInt(gpt.sectorBytes)) ?? [];
+  const outside = ends.find((end) => end > source.sizeBytes);
+  return outside === undefined ? undefined : cutOff(outside, "partitions");
 }

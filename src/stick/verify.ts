@@ -192,7 +192,10 @@ async function verifyData(data: StickData, { contents }: VerifyOptions, findings
   if ((await tree.stat(at(STICK_DATA.unfinished)))?.kind !== "directory") return;
   let unfinished = 0;
   for await (const { kind } of tree.list(at(STICK_DATA.unfinished))) if (kind === "file") unfinished += 1;
-  if (unfinished > 0) findings.notes.push(`${unfinished} copies were cut off: the same \`stick add\` takes them up again`);
+  if (unfinished > 0)
+    findings.notes.push(
+      `${unfinished === 1 ? "a copy was cut off" : `${unfinished} copies were cut off`}: the same \`stick add\` takes it up again`,
+    );
 }
 
 const ADD_HINT = "`stick add --force` writes it again.";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { SessionDirectory } from "../../src/session/directory.ts";
-import { blankImage, hasTool, MIB, putInto, ran, stickImage } from "../disk/disk-images.ts";
+import { blankImage, bytesOf, hasTool, MIB, putInto, ran, stickImage } from "../disk/disk-images.ts";
 import { deadOwner, newSession, setClock } from "../session/fixtures.ts";
 import { cat, disk } from "./disk-commands.ts";
 import { isoBytes, put, runtimeFolder, stick } from "./stick-commands.ts";
@@ -48,16 +48,27 @@ describe("a stick made in an image file", () => {
     expect(await disk("check", image)).toMatchObject({ status: 0 });
   });
 
-  test.skipIf(!hasTool("sgdisk"))("is whole to sgdisk, fsck.exfat and fsck.fat", () => {
+  test.skipIf(!hasTool("sgdisk"))("is whole to sgdisk", () => {
     const said = ran("sgdisk", "-v", image);
     expect(said).toMatch(/No problems found/);
     expect(said).not.toMatch(/Caution|Invalid/);
   });
 
+  test.skipIf(!hasTool("fsck.fat") || !hasTool("fsck.exfat"))("holds volumes that are clean to fsck.exfat and fsck.fat", async () => {
+    const [data, esp] = JSON.parse((await disk("show", image, "--json")).stdout).table.partitions as {
+      offset: number;
+      sizeBytes: number;
+    }[];
+    for (const [name, part, tool] of [["data.img", data!, "fsck.exfat"], ["esp.img", esp!, "fsck.fat"]] as const) {
+      put(folder, { [name]: bytesOf(image, part.offset, part.sizeBytes) });
+      expect(ran(tool, "-n", join(folder, name))).toMatch(/clean|\d+ files, \d+\/\d+ clusters/);
+    } // biome-ignore format: a table
+  });
+
   test("is whole to verify, and lists its images", async () => {
     expect(await stick(["verify", image])).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/All is well: 2 images, 7 files that boot/),
+      stdout: expect.stringMatching(/All is well: 2 images, 7 boot files/),
     });
     const { stdout } = await stick(["list", image, "--json"]);
     expect(JSON.parse(stdout).images).toEqual([
@@ -117,10 +128,15 @@ describe("a stick that is kept", () => {
   test("refuses what does not fit, what is cut off, and what differs in case, and is not touched", async () => {
     const before = sha256(readFileSync(image));
     blankImage(join(folder, "big.iso"), 40 * MIB);
-    put(folder, { "cut.iso": isoBytes(MIB, 3, 2 * MIB), "x/B.ISO": b });
+    put(folder, {
+      "cut.iso": isoBytes(MIB, 3, 2 * MIB),
+      "x/B.ISO": b,
+      "cut.img": readFileSync(await stickImage(join(folder, "disk.img"))).subarray(0, 9 * MIB),
+    });
     for (const [words, message] of [
       [["big.iso"], /room for \d+ bytes.*bytes free/s],
       [["cut.iso"], /it is cut off: 1048576 of the 2097152 bytes.*--allow-damaged/s],
+      [["cut.img"], /it is cut off: 9437184 of the 15728640 bytes of its partitions/],
       [["b.iso", "x/B.ISO"], /differ in case alone/],
       [["none.iso"], /no such file/],
     ] as const) {

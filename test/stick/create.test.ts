@@ -97,6 +97,12 @@ describe("a stick is made", () => {
     await expect(planNewStick(wishFor(medium, { espFiles }), quietJob)).rejects.toThrow(/files of at most 65011712 bytes together/);
   });
 
+  test.each([0, Date.UTC(1999, 0, 1), Date.UTC(2046, 5, 5), Date.UTC(2150, 0, 1)])("whatever the clock says: %i", async (timeMs) => {
+    const medium = blank();
+    await writeStick(medium, await planNewStick(wishFor(medium, { timeMs }), quietJob), { isDevice: false }, quietJob);
+    expect(await verifyStick(await openStick(medium), { contents: true }, quietJob)).toMatchObject({ problems: [] });
+  });
+
   test("stops when it is told to", async () => {
     using images = new ImageFolder();
     const image = await images.image("a.iso", bytesOf(1, 5 * MIB));
