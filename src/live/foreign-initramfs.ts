@@ -11,6 +11,7 @@ import { decodeCpio, encodeCpio } from "../formats/cpio.ts";
 import type { TreeEntry } from "../formats/file-tree.ts";
 import { openTree, type Tree } from "./sandbox/tree.ts";
 import type { StageRun } from "./stage.ts";
+import { deviceEntries } from "./tree-parts.ts";
 
 export interface ForeignInitramfs {
   readonly by: "live-boot" | "dracut";
@@ -76,6 +77,15 @@ export async function foreignInitramfs(
   return await normalized(tree, run);
 }
 
+/** What programs of an initramfs may want before devtmpfs is mounted. The makers try to make them, which only some who build may. */
+const DEVICES = deviceEntries({
+  "dev/console": { type: "character", major: 5, minor: 1, mode: "0600" },
+  "dev/kmsg": { type: "character", major: 1, minor: 11, mode: "0644" },
+  "dev/null": { type: "character", major: 1, minor: 3, mode: "0666" },
+  "dev/random": { type: "character", major: 1, minor: 8, mode: "0666" },
+  "dev/urandom": { type: "character", major: 1, minor: 9, mode: "0666" },
+});
+
 async function normalized(tree: Tree, run: StageRun): Promise<Uint8Array> {
   const made = await tree.read(TARGET);
   const archives = unpackedArchives(made);
@@ -83,7 +93,8 @@ async function normalized(tree: Tree, run: StageRun): Promise<Uint8Array> {
   const pack = (entries: readonly TreeEntry[]): Uint8Array => encodeCpio(entries, { mtimeS: run.epochS, linkShared: true });
   // Microcode must come first and not be compressed (Linux: Documentation/arch/x86/microcode.rst).
   const early = archives.plain.length === 0 ? new Uint8Array() : pack(archives.plain);
-  return Buffer.concat([early, gzipSync(pack(archives.packed), { level: 9 })]);
+  const files = archives.packed.filter(({ kind }) => kind !== "character-device" && kind !== "block-device");
+  return Buffer.concat([early, gzipSync(pack([...files, ...DEVICES]), { level: 9 })]);
 }
 
 interface Archives {

@@ -6,7 +6,7 @@ import { stageKind } from "../stage.ts";
 /** Output: `initrd.img` and `live.json`. */
 export const initramfsStage = stageKind({
   kind: "initramfs",
-  revision: 4,
+  revision: 5,
   options: z.strictObject(InitramfsOptions),
   inputs: { kernel: "required", busybox: "optional", root: "optional", packages: "optional" },
   ingredients: initramfsIngredients,

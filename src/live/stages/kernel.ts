@@ -42,7 +42,7 @@ const Options = z.strictObject({
  */
 export const kernelStage = stageKind({
   kind: "kernel",
-  revision: 6,
+  revision: 7,
   options: Options,
   inputs: { package: "optional", root: "optional", busybox: "optional" },
   // All of a distribution's modules are read for what they say of themselves.
