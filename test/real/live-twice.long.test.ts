@@ -57,7 +57,7 @@ stages:
     file: twice.img
     title: Twice
     persistence: 16M
-  netboot: { kind: netboot, inputs: { root: image, kernel: kernel } }
+  netboot: { kind: netboot, inputs: { root: image, kernel: kernel }, title: Twice }
 ${TEST}`;
 
 /** Reports of `--twice --json`. */
@@ -72,6 +72,7 @@ it("two builds of the demo from nothing are the same bytes, and what boots it is
   await using place = await workplace();
   const spec = await demoWith(place.root, { stage: "iso", file: "hiperiso-demo.iso" }, TEST);
   const { status, stdout, stderr } = await run(["live", "build", spec, "--store", join(place.root, "store"), "--twice", "--json"]);
+  expect(stdout, stderr).not.toBe("");
   const { same, differences, stages, image } = JSON.parse(stdout) as Twice;
   expect([status, same, differences], stderr).toEqual([0, true, []]);
   expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(["kernel", "root", "image", "iso"]));
@@ -87,6 +88,7 @@ it("two builds of a Debian with packages, a script and each kind of medium from 
   const all = ["iso", "disk", "netboot"].flatMap((stage) => ["--stage", stage]);
   await mkdir(store);
   const { status, stdout, stderr } = await run(["live", "build", spec, "--store", store, ...all, "--twice", "--json"]);
+  expect(stdout, stderr).not.toBe("");
   const { same, differences, stages } = JSON.parse(stdout) as Twice;
   expect(differences, stderr).toEqual([]);
   expect([status, same]).toEqual([0, true]);
