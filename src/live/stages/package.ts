@@ -99,31 +99,36 @@ async function lookUp(
   surroundings: StageSurroundings,
   apt: AptOptions,
 ): Promise<readonly PackageRecord[] | undefined> {
-  for (const name of first_of) {
-    const first = await readRecord(name, surroundings, apt);
-    if (first === undefined) continue;
-    const found = new Map([[name, first]]);
-    for (const other of also) {
-      const record = await readRecord(other, surroundings, apt);
-      if (record === undefined) return undefined;
-      found.set(other, record);
-    }
-    const pattern = follow === undefined ? undefined : new RegExp(follow);
-    for (const { depends } of found.values()) {
-      for (const next of depends.filter((candidate) => pattern?.test(candidate) === true && !found.has(candidate))) {
-        const dependency = await readRecord(next, surroundings, apt);
-        if (dependency === undefined) return undefined;
-        found.set(next, dependency);
-      }
-    }
-    return [...found.values()];
+  const asked = await readRecords([...first_of, ...also], surroundings, apt);
+  const name = first_of.find((candidate) => asked.has(candidate));
+  if (name === undefined || also.some((other) => !asked.has(other))) return undefined;
+  const found = new Map([name, ...also].map((one) => [one, asked.get(one)!]));
+  const pattern = follow === undefined ? undefined : new RegExp(follow);
+  for (let last = [...found.values()]; last.length > 0; ) {
+    const wanted = last.flatMap(({ depends }) => depends).filter((next) => pattern?.test(next) === true && !found.has(next));
+    const records = await readRecords([...new Set(wanted)], surroundings, apt);
+    if (wanted.some((next) => !records.has(next))) return undefined;
+    for (const [next, record] of records) found.set(next, record);
+    last = [...records.values()];
   }
-  return undefined;
+  return [...found.values()];
 }
 
-async function readRecord(name: string, { env, job }: StageSurroundings, apt: AptOptions): Promise<PackageRecord | undefined> {
-  const { status, stdout } = await askTool("apt-cache", [...apt, "show", "--no-all-versions", name], { env, signal: job.signal });
-  return status === 0 ? decodePackageRecord(stdout) : undefined;
+/** Of the names, in their order, those that the lists have. One question for all: for each, apt reads all of its lists. */
+async function readRecords(
+  names: readonly string[],
+  { env, job }: StageSurroundings,
+  apt: AptOptions,
+): Promise<ReadonlyMap<string, PackageRecord>> {
+  if (names.length === 0) return new Map();
+  const { status, stdout } = await askTool("apt-cache", [...apt, "show", "--no-all-versions", ...names], { env, signal: job.signal });
+  const shown = status === 0 ? stdout.split(/\n{2,}/).flatMap((text) => decodePackageRecord(text) ?? []) : [];
+  return new Map(
+    names.flatMap((name) => {
+      const record = shown.find((one) => one.name === name);
+      return record === undefined ? [] : [[name, record]];
+    }),
+  );
 }
 
 /** One record of `apt-cache show`. Undefined where it names no version or digest: a virtual package. */
