@@ -15,14 +15,7 @@ export function grubMenu(menu: Menu, paths: BootPaths): string {
         "fi",
       ]
     : [];
-  const standard = menu.entries[menu.standard];
-  return [
-    ...terminals,
-    `set timeout=${menu.timeoutS}`,
-    `set default=${standard === undefined ? 0 : grubWord(standard.id)}`,
-    "",
-    ...menu.entries.flatMap((entry) => entryLines(entry, paths, [])),
-  ].join("\n");
+  return [...terminals, ...choiceLines(menu), ...menu.entries.flatMap((entry) => entryLines(entry, paths, []))].join("\n");
 }
 
 /**
@@ -32,7 +25,13 @@ export function grubMenu(menu: Menu, paths: BootPaths): string {
 export function grubLoopback(menu: Menu, paths: BootPaths, init: LiveInit): string {
   const name = imageFileArgument(init);
   const words = name === undefined ? [] : [`"${name}=\${iso_path}"`];
-  return menu.entries.flatMap((entry) => entryLines(entry, paths, words)).join("\n");
+  return [...choiceLines(menu), ...menu.entries.flatMap((entry) => entryLines(entry, paths, words))].join("\n");
+}
+
+/** A menu that is read by `configfile` gets neither of these from the menu before it, and without a timeout waits for a person. */
+function choiceLines(menu: Menu): readonly string[] {
+  const standard = menu.entries[menu.standard];
+  return [`set timeout=${menu.timeoutS}`, `set default=${standard === undefined ? 0 : grubWord(standard.id)}`, ""];
 }
 
 /** `more`: words of the script, each for the kernel. */

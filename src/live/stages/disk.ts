@@ -42,7 +42,7 @@ const Options = z
 /** Output: the image, under the name of `file`, and `contents.json`. */
 export const diskStage = stageKind({
   kind: "disk",
-  revision: 1,
+  revision: 2,
   options: Options,
   inputs: { root: "required", kernel: "required", initramfs: "optional", payloads: "optional" },
 

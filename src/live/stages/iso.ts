@@ -33,7 +33,7 @@ const Options = z
 /** Output: the image, under the name of `file`, and `contents.json`. */
 export const isoStage = stageKind({
   kind: "iso",
-  revision: 5,
+  revision: 6,
   options: Options,
   inputs: { root: "required", kernel: "required", initramfs: "optional", payloads: "optional", loaders: "optional" },
 
