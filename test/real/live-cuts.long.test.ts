@@ -31,6 +31,7 @@ it("a build that is killed with SIGKILL in the stage that boots is followed by o
   expect([status, stderr]).toEqual([0, expect.stringMatching(/test: passed/)]);
   expect(stderr).toMatch(/ 1 built/);
   for (const name of ["work", "pins", "failed"]) expect([name, readdirSync(join(store, name))]).toEqual([name, []]);
-  const results = sessionDirectories(place.logs).map((directory) => readRecorded(directory).session.result);
-  expect(results).toEqual(["incomplete", "success"]);
+  // How far the killed boot had come is another's matter; that its session says how it ended is the point.
+  const [first, second, ...more] = sessionDirectories(place.logs).map(readRecorded);
+  expect([first?.ending.reason, second?.session.result, more]).toEqual(["recorder_died", "success", []]);
 });
