@@ -59,13 +59,14 @@ describe("grub.cfg", () => {
     expect(grubMenu(MENU, PATHS)).toMatch(/= efi \]; then\nmenuentry 'Firmware settings' --id 'firmware' \{\n {2}fwsetup\n\}/);
   });
 
-  test("as loopback.cfg tells the system where its image lies, and touches neither terminal nor time of the menu that reads it", () => {
+  test("as loopback.cfg tells the system where its image lies, has its own timeout, and leaves the terminal of the menu before it", () => {
     expect(grubLoopback(MENU, PATHS, "own")).toContain(`'toram' "iso-scan/filename=\${iso_path}"\n`);
     expect(grubLoopback(MENU, PATHS, "live-boot")).toContain(`'toram' "findiso=\${iso_path}"\n`);
     expect(grubLoopback(MENU, PATHS, "dracut")).toContain(`"iso-scan/filename=\${iso_path}"`);
     expect(grubLoopback(MENU, PATHS, "none")).not.toContain("iso_path");
     // Without a timeout of its own a menu that `configfile` reads waits for a person.
     expect(grubLoopback(MENU, PATHS, "own")).toMatch(/^set timeout=\d+\nset default=/);
+    expect(grubLoopback({ ...MENU, serial: true }, PATHS, "own")).not.toContain("terminal");
   });
 
   test("takes no control character into a word", () => {
