@@ -172,7 +172,10 @@ describe("the Debian example", () => {
     expect(image).toMatch(/debian-live\.iso$/);
     const reported = await run(["live", "build", spec, "--json", "--log-dir", place.logs]);
     expect(reported.status, reported.stderr).toBe(0);
-    expect(reported.stdout).toContain('"passed": 3');
+    const { tests } = JSON.parse(reported.stdout);
+    expect(tests).toMatchObject([{ stage: "test", passed: true }]);
+    const results = JSON.parse(await readFile(join(tests[0].output, "results.json"), "utf8"));
+    expect(results).toMatchObject({ passed: 3, failed: 0, errors: 0 });
   });
 
   it("keeps what is changed on a partition of a disk image, over a reboot", async () => {
