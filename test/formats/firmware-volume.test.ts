@@ -92,7 +92,10 @@ describe("variables", () => {
 
   test.each([true, false])("enrolled keys; authenticated: %s", (authenticated) => {
     const store = decodeFirmwareImage(madeVariables(ENROLLED, { authenticated }));
-    expect(store).toMatchObject({ kind: "variables", variables: { platformKey: true, keyExchangeKeys: true, signatures: true, microsoft: false } });
+    expect(store).toMatchObject({
+      kind: "variables",
+      variables: { platformKey: true, keyExchangeKeys: true, signatures: true, microsoft: false },
+    });
     if (store.kind !== "variables") throw new Error("no store");
     expect(store.variables.variables.map(({ name, valueBytes }) => [name, valueBytes])).toEqual([
       ["SecureBootEnable", 1],
