@@ -7,7 +7,7 @@ import { onlySession, run, workplace } from "./harness.ts";
 
 const GRUB = `serial --unit=0 --speed=115200
 search --no-floppy --label debian-root --set=root
-linux /vmlinuz root=LABEL=debian-root rw console=ttyS0 systemd.default_device_timeout_sec=600
+linux /vmlinuz root=LABEL=debian-root rw console=ttyS0
 initrd /initrd.img
 boot
 `;

@@ -33,7 +33,7 @@ boot/kernel/debian/console: ttyS0,115200
 livecd/fsops: -comp lz4
 livecd/iso: /tmp/catalyst-debian.iso
 livecd/volid: CATALYST_DEBIAN
-livecd/bootargs: console=tty0 console=ttyS0,115200 systemd.default_device_timeout_sec=600
+livecd/bootargs: console=tty0 console=ttyS0,115200
 livecd/motd: motd
 livecd/modblacklist: pcspkr
 livecd/root_overlay: root-overlay
@@ -62,6 +62,8 @@ it("specs of catalyst for livecd-stage1 and livecd-stage2 are read, built and bo
   await put("two.spec", STAGE2);
   await put("motd", "From catalyst's specs.\n");
   await put("root-overlay/etc/overlay-was-here", "yes\n");
+  // The login on the serial port waits for udev, which takes its time on an emulated processor.
+  await put("root-overlay/etc/systemd/system.conf.d/slow-computers.conf", "[Manager]\nDefaultDeviceTimeoutSec=10min\n");
   await put("overlay/beside-the-image.txt", "beside\n");
   await put("fsscript.sh", "#!/bin/sh\npasswd -d root\nid ada >/etc/ada-was-there\n");
 
