@@ -1,5 +1,5 @@
 /** Where the chains of files and folders end, and where they should. Those that end in clusters of another are left to `inspect-crossings.ts`. */
-import { encodeDotEntries, withData } from "../../formats/fat-entries.ts";
+import { ATTRIBUTE, encodeDotEntries, withData } from "../../formats/fat-entries.ts";
 import { type Directory, isRoot, shortEntryOf } from "./directory.ts";
 import type { Inspecting } from "./findings.ts";
 import type { Crossings } from "./inspect-crossings.ts";
@@ -35,19 +35,34 @@ export function inspectFolderChain(inspecting: Inspecting, crossings: Crossings,
   findNoClusters(inspecting, walked, end.text);
 }
 
-/** A folder without any, which has nowhere to hold even its `.` and `..`. */
+/**
+ * A folder without any, which has nowhere to hold even its `.` and `..`. On a full volume it cannot have one either, and a folder without clusters is
+ * none: there its name stays, as that of an empty file.
+ */
 function findNoClusters({ medium, findings }: Inspecting, walked: WalkedFile, text: string): void {
   const { directory, item, path } = walked;
   findings.add(
     "no-clusters",
-    { offset: shortEntryOffset(medium, walked, 26), path, text, mending: "it becomes an empty folder" },
-    async ({ takeChain }) => {
+    {
+      offset: shortEntryOffset(medium, walked, 26),
+      path,
+      text,
+      mending: "it becomes an empty folder, or an empty file where no cluster is free",
+    },
+    async ({ takeChain, free }) => {
+      const short = shortEntryOf(item.entries);
+      if ((await free.freeClusters()) === 0) {
+        const file = short.slice();
+        file[11] = (file[11]! & ~ATTRIBUTE.directory) | ATTRIBUTE.archive;
+        await rewriteShort(medium, placeOf(walked), withData(file, 0, 0));
+        return;
+      }
       const [run] = await takeChain(1);
       const bytes = new Uint8Array(medium.clusterBytes);
       bytes.set(encodeDotEntries(run!.first, isRoot(directory) ? 0 : directory.firstCluster, 0));
       await medium.write(medium.offsetOf(run!.first), bytes);
       await medium.flush();
-      await rewriteShort(medium, placeOf(walked), withData(shortEntryOf(item.entries), run!.first, 0));
+      await rewriteShort(medium, placeOf(walked), withData(short, run!.first, 0));
     },
     "copy",
   );
