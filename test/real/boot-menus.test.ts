@@ -17,7 +17,7 @@ describe("a kernel out of the image's own menu", () => {
     expect(status, stderr).toBe(0);
     const { directory, session, report, serial } = onlySession(place.logs);
     expect(session).toMatchObject({ result: "success", firmware: "bios" });
-    expect(session).toMatchObject({ menu_entry: { number: 1, id: "hiperiso-demo", menu: "/boot/grub/grub.cfg", kernel: "/boot/vmlinuz" } });
+    expect(session).toMatchObject({ menu_entry: { number: 1, id: "live", menu: "/boot/grub/grub.cfg", kernel: "/boot/vmlinuz" } });
     expect(serial).toContain("hiperiso-demo login:");
     expect(serial).toMatch(/Command line: hiperiso\.medium=\S+ console=tty0 console=ttyS0,115200 hiperiso\.test=1\r?\n/);
     expect(report.stages.map(({ stage }) => stage)).toEqual(["firmware", "kernel", "initramfs", "userspace", "login"]);
