@@ -20,7 +20,7 @@ tar --append --file root.tar --owner=0 --group=0 --directory "$overlay" .
 mkdir -p iso/boot/grub iso/live iso/EFI/BOOT iso/.disk
 tar --extract --file root.tar --to-command='case $TAR_FILENAME in *vmlinuz-*) cat > iso/boot/vmlinuz ;; *) cat > iso/boot/initrd.img ;; esac' \
   --wildcards './boot/vmlinuz-*' './boot/initrd.img-*'
-mksquashfs - iso/live/root.squashfs -tar -noappend -comp zstd -Xcompression-level 19 -root-mode 0755 -no-progress -quiet < root.tar
+mksquashfs - iso/live/root.squashfs -tar -noappend -comp zstd -Xcompression-level 9 -root-mode 0755 -no-progress -quiet < root.tar
 
 # Boot loaders.
 menu='set timeout=1
