@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { open, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 
@@ -54,4 +54,21 @@ export function writeHint(error: unknown): string {
     default:
       return "Choose another folder with --log-dir, or mend this one.";
   }
+}
+
+/** Brings a folder with all that is in it onto the disk. What is no file and no folder has nothing to bring. */
+export async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else if (entry.isFile()) {
+      const file = await open(path, "r");
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    }
+  }
+  await syncDirectory(folder);
 }

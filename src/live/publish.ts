@@ -8,7 +8,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
@@ -16,7 +16,7 @@ import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import { suiteResultSchema } from "../contract/suite.ts";
 import { isPlainPath } from "../formats/file-tree.ts";
-import { syncDirectory } from "../host/atomic-file.ts";
+import { syncDirectory, syncTree } from "../host/atomic-file.ts";
 import { isAlive, ownIdentity, type ProcessIdentity } from "../host/process-identity.ts";
 import type { Environment } from "../host/xdg.ts";
 import { junitXml } from "../suite/junit.ts";
@@ -245,20 +245,4 @@ async function removeRemains(target: string): Promise<void> {
     const owner = ownerOf(name);
     if (owner !== undefined && !isAlive(owner)) await rm(join(target, name), { recursive: true, force: true });
   }
-}
-
-async function syncTree(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await syncTree(path);
-    else {
-      const file = await open(path, "r");
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    }
-  }
-  await syncDirectory(folder);
 }

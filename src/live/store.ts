@@ -17,7 +17,7 @@ import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, utimes, w
 import { dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import { quietJob } from "../contract/job.ts";
-import { syncDirectory } from "../host/atomic-file.ts";
+import { syncDirectory, syncTree } from "../host/atomic-file.ts";
 import { withDirectoryLock } from "../host/lock.ts";
 import { isAlive, ownIdentity, type ProcessIdentity } from "../host/process-identity.ts";
 import type { Environment } from "../host/xdg.ts";
@@ -371,20 +371,4 @@ export async function sizeOf(path: string): Promise<number> {
     else if (entry.isFile()) bytes += ((await stat(join(path, entry.name)).catch(() => undefined))?.blocks ?? 0) * BLOCK_BYTES;
   }
   return bytes;
-}
-
-async function syncTree(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await syncTree(path);
-    else if (entry.isFile()) {
-      const file = await open(path, "r");
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    }
-  }
-  await syncDirectory(folder);
 }

@@ -4,17 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { blankImage, hasTool, MIB, ran, stickImage } from "../disk/disk-images.ts";
+import { noLoops } from "../disk/loop-devices.ts";
 import { cat, disk } from "./disk-commands.ts";
-
-/** Why loop devices cannot be made here; undefined where they can. */
-function noLoops(): string | undefined {
-  if (process.getuid?.() !== 0) return "not root";
-  const folder = mkdtempSync(join(tmpdir(), "hiperiso-loop-"));
-  const { status, stdout } = spawnSync("losetup", ["--find", "--show", blankImage(join(folder, "x"), MIB)], { encoding: "utf8" });
-  if (status === 0) execFileSync("losetup", ["--detach", stdout.trim()]);
-  rmSync(folder, { recursive: true });
-  return status === 0 ? undefined : "losetup fails";
-}
 
 const BYTES = 16 * MIB;
 const exactly = ["--allow-fixed", "--yes", "--expect-size", `${BYTES}`];
