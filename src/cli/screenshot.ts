@@ -1,13 +1,12 @@
 /** `hiperiso screenshot`: a picture of a running guest's screen. */
-import { copyFile, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, extname, join, resolve } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { HiperisoError } from "../contract/error.ts";
-import { SESSION_FILES } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
-import { type LivingGuest, withMonitor } from "../session/living.ts";
-import { saveScreenshot } from "../session/screen.ts";
+import { keepAskedPicture, pictureOf } from "../session/asked-picture.ts";
+import type { LivingGuest } from "../session/living.ts";
 import type { Cli } from "./cli.ts";
 import { LOG_DIR_OPTION, livingGuestOf } from "./living-session.ts";
 import { examplesText } from "./program.ts";
@@ -23,18 +22,9 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addHelpText("after", () => examplesText([["hiperiso screenshot now.png", "of the one session that runs"]]))
     .action(async (file, { session, logDir }) => {
       const guest = await livingGuestOf(cli, session, logDir);
-      const path = file === undefined ? await keepInSession(guest) : await saveAs(guest, resolve(file));
+      const path = file === undefined ? join(guest.directory, await keepAskedPicture(guest)) : await saveAs(guest, resolve(file));
       cli.out(`${printable(path)}\n`);
     });
-}
-
-async function keepInSession(guest: LivingGuest): Promise<string> {
-  const prefix = `${SESSION_FILES.screenshotPrefix}asked-`;
-  const taken = (await readdir(guest.directory)).flatMap((name) =>
-    name.startsWith(prefix) ? [Number.parseInt(name.slice(prefix.length), 10)] : [],
-  );
-  const name = `${prefix}${Math.max(0, ...taken.filter(Number.isSafeInteger)) + 1}`;
-  return join(guest.directory, await picture(guest, guest.directory, name));
 }
 
 /** QEMU writes it to a private folder: what stands under the name that was asked for is the whole picture or what was there before. */
@@ -42,7 +32,7 @@ async function saveAs(guest: LivingGuest, path: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "hiperiso-"));
   const temporary = join(dirname(path), `.${process.pid}.screenshot.tmp`);
   try {
-    const file = await picture(guest, folder, "screen");
+    const file = await pictureOf(guest, folder, "screen");
     if (extname(file) !== extname(path).toLowerCase()) {
       const found = `${extname(path) || "no ending"}: this QEMU gives a ${extname(file).slice(1)}`;
       throw new HiperisoError({
@@ -60,15 +50,4 @@ async function saveAs(guest: LivingGuest, path: string): Promise<string> {
     await rm(temporary, { force: true });
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-async function picture(guest: LivingGuest, folder: string, name: string): Promise<string> {
-  const file = await withMonitor(guest, (qmp) => saveScreenshot(qmp, folder, name));
-  if (file !== undefined) return file;
-  throw new HiperisoError({
-    what: "take a picture",
-    where: guest.directory,
-    expected: "a guest with a screen",
-    found: "none, or a folder that QEMU cannot write to",
-  });
 }

@@ -6,6 +6,7 @@ import { configCommand, updateCommand, verifyCommand } from "./stick-check.ts";
 import { createCommand } from "./stick-create.ts";
 import { addCommand, listCommand, removeCommand } from "./stick-images.ts";
 import { persistenceCommand } from "./stick-persistence.ts";
+import { pickCommand } from "./stick-pick.ts";
 import { pullCommand } from "./stick-pull.ts";
 
 export function command(cli: Cli): CommandUnknownOpts {
@@ -19,6 +20,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(updateCommand(cli))
     .addCommand(configCommand(cli))
     .addCommand(pullCommand(cli))
+    .addCommand(pickCommand(cli))
     .addCommand(persistenceCommand(cli))
     .addHelpText("after", () =>
       examplesText([
