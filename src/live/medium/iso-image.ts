@@ -30,7 +30,8 @@ export function xorrisoArguments({ root, esp, bios, volumeId, epochS, serial, ta
           ...["-e", "--interval:appended_partition_2:all::", "-no-emul-boot"],
         ];
   return [
-    ...["-as", "mkisofs", "-quiet", "-o", target],
+    // Unless told, xorriso stops after each 16 MiB until the disk has them.
+    ...["-stdio_sync", "off", "-as", "mkisofs", "-quiet", "-o", target],
     // Level 3: files of 4 GiB and more, in several extents. Names in Rock Ridge and Joliet; owners and rights as a CD's are (-r).
     ...["-V", volumeId, "-iso-level", "3", "-R", "-J", "-joliet-long", "-r"],
     ...[`--modification-date=${uuidDigits(epochS, serial)}`, "--set_all_file_dates", `${utcDigits(epochS)}00`],

@@ -5,6 +5,7 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
+import { writtenBehind } from "../../host/write-behind.ts";
 import { contentsOf, mediumContent } from "../medium/content.ts";
 import { espImage } from "../medium/esp.ts";
 import { isoUuid, xorrisoArguments } from "../medium/iso-image.ts";
@@ -64,12 +65,10 @@ export const isoStage = stageKind({
     if (esp !== undefined) await writeFile(esp, await espImage(efi, { epochS, serial }));
 
     const target = join(output, options.file);
-    await runTool("xorriso", xorrisoArguments({ root, esp, bios, volumeId: options.volume_id, epochS, serial, target }), {
-      env,
-      signal: job.signal,
-      variables: { SOURCE_DATE_EPOCH: `${epochS}` },
-      log,
-    });
+    const written = xorrisoArguments({ root, esp, bios, volumeId: options.volume_id, epochS, serial, target });
+    await writtenBehind(target, () =>
+      runTool("xorriso", written, { env, signal: job.signal, variables: { SOURCE_DATE_EPOCH: `${epochS}` }, log }),
+    );
     const told = { volume_id: options.volume_id, ...contentsOf(options.file, uuid, content) };
     await writeFile(join(output, "contents.json"), `${JSON.stringify(told, null, 2)}\n`);
   },

@@ -12,6 +12,7 @@ import { writeTar } from "../../formats/tar.ts";
 import type { TarMember } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
 import { hashVerityTree, VERITY_BLOCK_BYTES } from "../../formats/verity.ts";
+import { writtenBehind } from "../../host/write-behind.ts";
 import { checkLicences, LicencesSchema } from "../packages/licence-policy.ts";
 import { readPackages } from "../packages/package-list.ts";
 import { readSandboxFacts } from "../sandbox/facts.ts";
@@ -205,11 +206,8 @@ async function makeSquashfs(tar: AsyncIterable<Uint8Array>, target: string, opti
   const times = ["-mkfs-time", `${epochS}`, "-all-time", `${epochS}`, "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"];
   const compression = ARGUMENTS[compressionOf(options) as keyof typeof ARGUMENTS](options.level);
   const size = ["-b", `${options.block_kib}K`];
-  await runTool(
-    "mksquashfs",
-    ["-", target, "-tar", "-noappend", ...compression, ...size, ...times, "-processors", `${cores}`, "-no-progress", "-quiet"],
-    { env, signal: job.signal, input: Readable.from(tar), log },
-  );
+  const words = ["-", target, "-tar", "-noappend", ...compression, ...size, ...times, "-processors", `${cores}`, "-no-progress", "-quiet"];
+  await writtenBehind(target, () => runTool("mksquashfs", words, { env, signal: job.signal, input: Readable.from(tar), log }));
 }
 
 /** The first release whose mkfs.erofs takes an archive; before it a folder must be laid out, with its owners, in a namespace. */
