@@ -2,8 +2,10 @@ import { resolve } from "node:path";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { createGoal } from "../analysis/goal.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
+import { STICK_DATA_NAME, STICK_ESP_LABEL } from "../contract/stick.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { systemClock } from "../host/clock.ts";
+import type { ImageFacts } from "../image/image-facts.ts";
 import { newRecording, type RecordingWish } from "../session/new-recording.ts";
 import { sweepOrphans } from "../session/orphans.ts";
 import { type BootWish, prepareBoot } from "../session/prepare-boot.ts";
@@ -84,6 +86,10 @@ export function command(cli: Cli, hooks: BootHooks = {}): CommandUnknownOpts {
   });
 }
 
+/** By its partition table, as `stick` itself knows one. */
+const isStick = ({ gpt }: ImageFacts): boolean =>
+  [STICK_DATA_NAME, STICK_ESP_LABEL].every((name, index) => gpt?.partitions[index]?.name === name);
+
 interface BootOptions extends DriveOptions, MachineOptions, MenuOptions, ScriptOptions, TraceOptions {
   readonly timeLimit?: number | undefined;
   readonly hangLimit?: number | undefined;
@@ -145,6 +151,8 @@ async function boot(
   });
   for (const id of closed) job.progress.say(`Session ${printable(id)} had been cut off; it is marked failed and analysed.`);
   warnings.push(...prepared.plan.warnings);
+  if (options.writable !== true && prepared.image !== undefined && isStick(prepared.image))
+    warnings.push("This is a stick of hiperiso, and nothing that it records will stay on it: --writable lets it be written.");
   const face = hooks.face ?? bootFace(cli, options);
   for (const warning of warnings) face({ type: "warning", text: warning });
   for (const line of waysIn(prepared.plan)) job.progress.say(printable(line));

@@ -3,6 +3,7 @@ import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import picocolors from "picocolors";
 import { HiperisoError } from "../contract/error.ts";
 import { STICK_DATA } from "../contract/stick.ts";
+import type { StickAdded, StickListed, StickRemoved } from "../contract/stick-answers.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { diskNumber } from "../image/image-facts.ts";
 import { addImages, planImages } from "../stick/add.ts";
@@ -91,7 +92,7 @@ function reportAdded(
       })),
       skipped: [...skipped, ...unrecorded].map(({ from, to }) => ({ from, path: to })),
       totalBytes: diskNumber(totalBytes),
-    });
+    } satisfies StickAdded);
     return;
   }
   for (const { to } of skipped) cli.out(`${printable(to)}: is there already\n`);
@@ -142,7 +143,7 @@ export function removeCommand(cli: Cli): CommandUnknownOpts {
       if (left.length !== images.length) await writeImageRecord(data, left, timeOf(cli.env).ms, cli.job);
       await data.flush();
       await renewMenu(cli, opened.stick);
-      if (json === true) cli.json({ removed });
+      if (json === true) cli.json({ removed } satisfies StickRemoved);
       else for (const path of removed) cli.out(`removed ${printable(path)}\n`);
     });
 }
@@ -177,7 +178,7 @@ export function listCommand(cli: Cli): CommandUnknownOpts {
           })),
           freeBytes: diskNumber(freeBytes),
           unfinishedBytes: diskNumber(unfinishedBytes),
-        });
+        } satisfies StickListed);
         return;
       }
       const { yellow, dim } = picocolors.createColors(cli.colourOut);

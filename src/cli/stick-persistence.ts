@@ -2,8 +2,10 @@
 import { lstat } from "node:fs/promises";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { HiperisoError } from "../contract/error.ts";
+import type { StickPersistenceMade } from "../contract/stick-answers.ts";
 import { decodeSize } from "../disk/partitions/partition-words.ts";
 import { printable } from "../formats/escape-terminal.ts";
+import { diskNumber } from "../image/image-facts.ts";
 import { makePersistence } from "../stick/persistence.ts";
 import type { Cli } from "./cli.ts";
 import { examplesText } from "./program.ts";
@@ -19,13 +21,14 @@ export function persistenceCommand(cli: Cli): CommandUnknownOpts {
     .option("--label <label>", "what the live system looks for: persistence (Debian), casper-rw or writable (Ubuntu), …", "persistence")
     .option("--ids-from <seed>", "its UUID from this text: with SOURCE_DATE_EPOCH the same bytes each time")
     .option("-f, --force", "replace a file that is there")
+    .option("--json", "as JSON")
     .addHelpText("after", () =>
       examplesText([
         ["hiperiso stick persistence debian.dat --size 4G", "for Debian and what is made from it"],
         ["hiperiso stick add stick.img debian.dat --to /persistence", "onto a stick; hiperiso.json says for which image"],
       ]),
     )
-    .action(async (path, { size, label, idsFrom, force }) => {
+    .action(async (path, { size, label, idsFrom, force, json }) => {
       const there = await lstat(path).catch(() => undefined);
       if (there !== undefined && !(force === true && there.isFile())) {
         const found = there.isFile() ? "one" : "something that is no file";
@@ -41,6 +44,7 @@ export function persistenceCommand(cli: Cli): CommandUnknownOpts {
       }
       const sizeBytes = decodeSize(size, "--size");
       await makePersistence({ path, sizeBytes, label, ids: idsOf(idsFrom), timeMs: timeOf(cli.env).ms }, cli.env, cli.job);
+      if (json === true) return cli.json({ path, label, sizeBytes: diskNumber(sizeBytes) } satisfies StickPersistenceMade);
       cli.out(`${printable(path)}: ext4 "${printable(label)}", ${byteSize(Number(sizeBytes))}\n`);
     });
 }

@@ -5,6 +5,7 @@ import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import picocolors from "picocolors";
 import { SESSION_FILES } from "../contract/session.ts";
 import { STICK_DATA } from "../contract/stick.ts";
+import type { StickPulled } from "../contract/stick-answers.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { systemClock } from "../host/clock.ts";
 import { openOnDesktop } from "../host/desktop.ts";
@@ -51,7 +52,7 @@ export function pullCommand(cli: Cli): CommandUnknownOpts {
       const wanted = rest.length === 0 ? sessions : chosenSessions(sessions, rest, data.where);
       if (json !== true) printSessions(cli, wanted);
       if (list === true) {
-        if (json === true) cli.json({ sessions: wanted.map(asJson) });
+        if (json === true) cli.json({ sessions: wanted.map(asJson) } satisfies StickPulled);
         return;
       }
       let rules: ReturnType<typeof ownRulesFor> | undefined;
@@ -64,7 +65,14 @@ export function pullCommand(cli: Cli): CommandUnknownOpts {
       };
       const pulled = await pullSessions(data, wish, systemClock, cli.job);
       if (json === true) {
-        cli.json({ target, sessions: wanted.map(asJson), copied: pulled.sessions, here: pulled.here, running: pulled.running });
+        const { sessions: copied, here, running } = pulled;
+        cli.json({
+          target,
+          sessions: wanted.map(asJson),
+          copied: [...copied],
+          here: [...here],
+          running: [...running],
+        } satisfies StickPulled);
         return;
       }
       await tell(cli, pulled, target, open);

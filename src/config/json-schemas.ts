@@ -15,6 +15,17 @@ import {
   timingSchema,
 } from "../contract/session.ts";
 import { stickImagesSchema, stickManifestSchema } from "../contract/stick.ts";
+import {
+  stickAddedSchema,
+  stickConfigSchema,
+  stickCreatedSchema,
+  stickListedSchema,
+  stickPersistenceSchema,
+  stickPulledSchema,
+  stickRemovedSchema,
+  stickUpdatedSchema,
+  stickVerifiedSchema,
+} from "../contract/stick-answers.ts";
 import { suiteResultSchema, suiteSchema } from "../contract/suite.ts";
 import { configSchema } from "./config-schema.ts";
 
@@ -36,6 +47,15 @@ const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodTyp
     "hiperiso-stick.json in a stick's /ventoy/ventoy.cpio: what it is, and what stands on its boot partition",
     stickManifestSchema,
   ],
+  ["stick-create", "what hiperiso stick create --json prints", stickCreatedSchema],
+  ["stick-add", "what hiperiso stick add --json prints", stickAddedSchema],
+  ["stick-remove", "what hiperiso stick remove --json prints", stickRemovedSchema],
+  ["stick-list", "what hiperiso stick list --json prints", stickListedSchema],
+  ["stick-verify", "what hiperiso stick verify --json prints", stickVerifiedSchema],
+  ["stick-update", "what hiperiso stick update --json prints", stickUpdatedSchema],
+  ["stick-config", "what hiperiso stick config --json prints", stickConfigSchema],
+  ["stick-pull", "what hiperiso stick pull --json prints", stickPulledSchema],
+  ["stick-persistence", "what hiperiso stick persistence --json prints", stickPersistenceSchema],
   ["hiperiso", "hiperiso.json: the configuration of a stick or a workstation", configSchema],
 ];
 

@@ -2,6 +2,7 @@
 import { HiperisoError } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import { STICK_DATA, type StickImage } from "../contract/stick.ts";
+import type { IMAGE_STATES } from "../contract/stick-answers.ts";
 import type { StickData } from "./data.ts";
 import { readImageRecord } from "./image-record.ts";
 import { isImageName } from "./image-sources.ts";
@@ -14,7 +15,7 @@ export interface ListedImage {
    * `added`: by hiperiso, with its sum kept. `copied`: by hand, nobody knows its sum. `changed`: it has another size than was added.
    * `missing`: it was added, and is gone.
    */
-  readonly state: "added" | "copied" | "changed" | "missing";
+  readonly state: (typeof IMAGE_STATES)[number];
   readonly sha256: string | undefined;
 }
 

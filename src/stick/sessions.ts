@@ -10,6 +10,7 @@ import {
   sessionEndedSchema,
   sessionStartedSchema,
 } from "../contract/session.ts";
+import type { SESSION_STATES } from "../contract/stick-answers.ts";
 import { isAlive } from "../host/process-identity.ts";
 import { decodeIndex } from "../session/session-index.ts";
 import { readDataFile, type StickData } from "./data.ts";
@@ -19,7 +20,7 @@ export interface StickSession {
   /** Its folder on the stick; undefined where only its line in the index is left. */
   readonly folder: string | undefined;
   /** `cut off`: its recorder died, and nothing has closed it. `running`: it lives, on this computer. `gone`: its folder was removed. */
-  readonly state: "complete" | "failed" | "cut off" | "running" | "gone";
+  readonly state: (typeof SESSION_STATES)[number];
   readonly line: IndexLine | undefined;
   readonly session: SessionFile | undefined;
 }

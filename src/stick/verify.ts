@@ -4,6 +4,7 @@ import { CONFIG_FILE_BYTES_MAX, decodeConfig } from "../config/config-file.ts";
 import { HiperisoError } from "../contract/error.ts";
 import { type Job, silentProgress } from "../contract/job.ts";
 import { STICK_DATA, STICK_ESP, type StickManifest } from "../contract/stick.ts";
+import type { STICK_PROBLEMS } from "../contract/stick-answers.ts";
 import { checkVolume, openVolume } from "../disk/open-volume.ts";
 import { recognise } from "../disk/recognise.ts";
 import type { Volume } from "../disk/volume.ts";
@@ -13,19 +14,7 @@ import { decodeManifest, MANIFEST_BYTES_MAX } from "./manifest.ts";
 import type { OpenStick } from "./open-stick.ts";
 
 /** Stable, for programs. */
-export type StickProblemId =
-  | "table"
-  | "data-file-system"
-  | "data-format"
-  | "esp-file-system"
-  | "esp-manifest"
-  | "esp-file-missing"
-  | "esp-file-changed"
-  | "images-record"
-  | "image-missing"
-  | "image-changed"
-  | "image-unreadable"
-  | "config";
+export type StickProblemId = (typeof STICK_PROBLEMS)[number];
 
 export interface StickProblem {
   readonly id: StickProblemId;
