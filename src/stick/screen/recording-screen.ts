@@ -1,6 +1,6 @@
 /**
  * The screen of the computer while a boot is recorded: fed with the session's events, asks QEMU for pictures only while one is to be seen, and
- * tells by a signal when the person wants the boot to end.
+ * tells when the person wants the boot to end.
  */
 import { dirname } from "node:path";
 import { setInterval, setTimeout } from "node:timers";
@@ -22,13 +22,13 @@ export interface RecordingScreenWish {
   readonly title: string;
   /** What the person should know, one line each. */
   readonly notes?: readonly string[];
+  /** The person has asked for the boot's end. Called once. */
+  readonly stop: () => void;
 }
 
 export interface RecordingScreen extends AsyncDisposable {
   /** For `RecordingPlace.onEvent`. */
   readonly onEvent: (event: SessionEvent) => void;
-  /** Aborted when the person has asked for the boot's end. To be joined with the recording's own signal. */
-  readonly stopped: AbortSignal;
 }
 
 /** More often nobody can look, and each costs the guest some of its processor's time. */
@@ -36,7 +36,7 @@ const REDRAW_MS = 200;
 const PICTURE_MS = 2_000;
 
 /** Shows the recording until it is closed. The consoles stay open. */
-export function openRecordingScreen({ title, notes = [] }: RecordingScreenWish, consoles: readonly Console[]): RecordingScreen {
+export function openRecordingScreen({ title, notes = [], stop }: RecordingScreenWish, consoles: readonly Console[]): RecordingScreen {
   let state: RecordingState = openRecording(title, notes);
   let directory: string | undefined;
   let redrawing: NodeJS.Timeout | undefined;
@@ -45,7 +45,6 @@ export function openRecordingScreen({ title, notes = [] }: RecordingScreenWish, 
   /** Lines that came since the last look: a guest writes more of them than a screen can show. */
   let came: string[] = [];
   let unfinished = "";
-  const stop = new AbortController();
   const tap = new ConsoleTap();
   const takeLines = (): void => {
     state = noteLines(state, came, unfinished);
@@ -56,7 +55,7 @@ export function openRecordingScreen({ title, notes = [] }: RecordingScreenWish, 
     takeLines();
     const { state: next, wish } = noteKey(state, pressed, Math.max(1, guestRows(state, size)));
     state = next;
-    if (wish === "stop") stop.abort();
+    if (wish === "stop") stop();
     else if (wish === "screenshot") queue(keepPicture);
     if (showsPicture(state)) queue(renewPicture);
     shown.redraw();
@@ -109,7 +108,6 @@ export function openRecordingScreen({ title, notes = [] }: RecordingScreenWish, 
         tap.markAllRead();
       } else change(noteEvent(state, event));
     },
-    stopped: stop.signal,
     [Symbol.asyncDispose]: async () => {
       isClosed = true;
       clearInterval(looking);
