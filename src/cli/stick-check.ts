@@ -4,11 +4,12 @@ import { CONFIG_FILE_BYTES_MAX, decodeConfig } from "../config/config-file.ts";
 import type { ConfigFinding } from "../config/hiperiso-json.ts";
 import { EXIT, HiperisoError } from "../contract/error.ts";
 import { STICK_DATA } from "../contract/stick.ts";
+import type { StickConfigChecked, StickUpdated, StickVerified } from "../contract/stick-answers.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import { readBounded } from "../host/bounded-file.ts";
 import { diskNumber } from "../image/image-facts.ts";
 import { makeDataFolders, readDataFile, writeDataFile } from "../stick/data.ts";
-import { plainMenu } from "../stick/menu-maker.ts";
+import { stickMenu } from "../stick/menu-maker.ts";
 import { planUpdate, type UpdateWish, writeUpdate } from "../stick/update.ts";
 import { type StickCheck, verifyMounted, verifyStick } from "../stick/verify.ts";
 import type { Cli } from "./cli.ts";
@@ -65,8 +66,8 @@ export function verifyCommand(cli: Cli): CommandUnknownOpts {
           imagesChecked,
           espFilesChecked,
           problems: problems.map(({ id, path, text, hint }) => ({ id, path: path ?? null, text, hint: hint ?? null })),
-          notes,
-        });
+          notes: [...notes],
+        } satisfies StickVerified);
       } else {
         for (const { path, text, hint } of problems)
           cli.out(`${printable(path === undefined ? text : `${path}: ${text}`)}${hint === undefined ? "" : `\n  ${printable(hint)}`}\n`);
@@ -98,7 +99,7 @@ export function updateCommand(cli: Cli): CommandUnknownOpts {
     .action(async (place, { runtime, idsFrom, verify, dryRun, json, ...flags }) => {
       const wish: UpdateWish = {
         runtime: (await runtimeOf(runtime))!,
-        makeMenu: plainMenu,
+        makeMenu: stickMenu,
         timeMs: timeOf(cli.env).ms,
         version: programVersion(),
         ids: idsOf(idsFrom),
@@ -121,7 +122,12 @@ export function updateCommand(cli: Cli): CommandUnknownOpts {
         }
       }
       if (json === true)
-        cli.json({ dryRun: dryRun === true, before: before ?? null, after: wish.version, usedBytes: diskNumber(planned.usedBytes) });
+        cli.json({
+          dryRun: dryRun === true,
+          before: before ?? null,
+          after: wish.version,
+          usedBytes: diskNumber(planned.usedBytes),
+        } satisfies StickUpdated);
       else
         cli.out(
           `${printable(place)}: boot partition of ${printable(before ?? "an unknown version")}${dryRun === true ? " would become" : " is now"} of ${wish.version}, ${byteSize(Number(planned.usedBytes))}\n`,
@@ -163,8 +169,10 @@ export function configCommand(cli: Cli): CommandUnknownOpts {
         await opened.data.flush();
         await renewMenu(cli, opened.stick);
       }
-      if (json === true) cli.json({ written: writes, errors, warnings: found.findings.length - errors, findings: found.findings });
-      else {
+      if (json === true) {
+        const warnings = found.findings.length - errors;
+        cli.json({ written: writes, errors, warnings, findings: [...found.findings] } satisfies StickConfigChecked);
+      } else {
         for (const finding of found.findings) cli.out(findingLine(finding));
         if (writes) cli.out(`${printable(STICK_DATA.config)} is on the stick.\n`);
         else if (file !== undefined) cli.out("It was not written.\n");

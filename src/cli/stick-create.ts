@@ -1,10 +1,11 @@
 /** `hiperiso stick create`: a new stick, on a disk or in an image file. */
 import { lstat, statfs } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { CONFIG_FILE_BYTES_MAX, decodeConfig } from "../config/config-file.ts";
 import { HiperisoError } from "../contract/error.ts";
 import { STICK_DATA } from "../contract/stick.ts";
+import type { StickCreated } from "../contract/stick-answers.ts";
 import { type BlockStore, openFileStore } from "../disk/block-store.ts";
 import { readContents } from "../disk/disk-table.ts";
 import { openForReading, sectorsOf } from "../disk/open-volume.ts";
@@ -24,9 +25,10 @@ import {
   writeStick,
 } from "../stick/create.ts";
 import { orderedEspFiles, type StickRuntime, sizeOfEspFile } from "../stick/esp-files.ts";
-import { type ImageSource, readImageSources } from "../stick/image-sources.ts";
+import { type ImageSource, isImageName, readImageSources } from "../stick/image-sources.ts";
 import { usualSize } from "../stick/layout.ts";
-import { plainMenu } from "../stick/menu-maker.ts";
+import { lookAtFile } from "../stick/menu/image-look.ts";
+import { type DatedImage, stickMenu } from "../stick/menu-maker.ts";
 import { judgeStick, openStick } from "../stick/open-stick.ts";
 import { verifyStick } from "../stick/verify.ts";
 import type { Cli } from "./cli.ts";
@@ -46,7 +48,7 @@ export function createCommand(cli: Cli): CommandUnknownOpts {
       )
       .argument("<file-or-device>", "an image file that is made, or the disk")
       .option("--size <size>", "of the image file: 8G, 32000M; otherwise what the images take, and 1 GiB of room")
-      .option("--iso <file-or-folder...>", "images to put on it; of a folder all .iso, .img and .raw in it and below")
+      .option("--iso <file-or-folder...>", "images to put on it; of a folder all .iso, .img, .raw and disk images in it and below")
       .option("--config <file>", "the hiperiso.json of the stick")
       .option(
         "--sha256sums <file>",
@@ -73,12 +75,14 @@ export function createCommand(cli: Cli): CommandUnknownOpts {
       const config = await configOf(cli, flags.config);
       const runtime = await runtimeOf(flags.runtime);
       const time = timeOf(cli.env);
+      const shown = await menuImages(images, time, cli.job.signal);
       const common: CommonWish = {
         ids: idsOf(flags.idsFrom),
         images,
         allowDamaged: flags.allowDamaged === true,
-        espFiles: [...(runtime?.files ?? []), ...plainMenu(menuFactsFor(images, config))],
-        config: config.bytes,
+        espFiles: runtime?.files ?? [],
+        menu: (diskGuid) => stickMenu({ diskGuid, images: shown, configBytes: config, goodConfig: undefined, theme: [] }),
+        config,
         timeMs: time.ms,
         fixedTimes: time.fixed,
         version: programVersion(),
@@ -218,20 +222,15 @@ async function readBack(cli: Cli, medium: BlockStore, forget: () => Promise<void
   });
 }
 
-interface StickConfig {
-  readonly bytes: Uint8Array;
-  readonly config: ReturnType<typeof decodeConfig>["config"];
-}
-
 const NO_CONFIG = `{
   // What may stand here: docs/configuration.md. \`hiperiso stick config\` checks it.
 }
 `;
 
-async function configOf(cli: Cli, path: string | undefined): Promise<StickConfig> {
+async function configOf(cli: Cli, path: string | undefined): Promise<Uint8Array> {
   const bytes =
     path === undefined ? new TextEncoder().encode(NO_CONFIG) : await readBounded(path, CONFIG_FILE_BYTES_MAX, "read the configuration");
-  const { config, findings } = decodeConfig(bytes, path ?? STICK_DATA.config);
+  const { findings } = decodeConfig(bytes, path ?? STICK_DATA.config);
   const text = findings.map(
     ({ where, line, column, path: key, message }) => `${where}:${line}:${column}: ${key === "" ? "" : `${key}: `}${message}`,
   );
@@ -247,14 +246,22 @@ async function configOf(cli: Cli, path: string | undefined): Promise<StickConfig
     });
   }
   for (const line of text) cli.job.progress.warn(line);
-  return { bytes, config };
+  return bytes;
 }
 
-const menuFactsFor = (images: readonly ImageSource[], { bytes, config }: StickConfig) => ({
-  images: images.map(({ to, sizeBytes }) => ({ path: to, sizeBytes })),
-  config,
-  configBytes: bytes,
-});
+/** With the times that they will have on the stick. */
+async function menuImages(
+  images: readonly ImageSource[],
+  time: { readonly ms: number; readonly fixed: boolean },
+  signal: AbortSignal,
+): Promise<readonly DatedImage[]> {
+  const shown: DatedImage[] = [];
+  for (const { from, to, sizeBytes, modifiedMs } of images) {
+    if (!isImageName(basename(to))) continue;
+    shown.push({ path: to, sizeBytes, modifiedMs: time.fixed ? time.ms : modifiedMs, look: await lookAtFile(from, signal) });
+  }
+  return shown;
+}
 
 async function report(
   cli: Cli,
@@ -262,7 +269,7 @@ async function report(
   written: WrittenStick | undefined,
   { place, runtime, json }: { readonly place: string; readonly runtime: StickRuntime | undefined; readonly json: boolean },
 ): Promise<void> {
-  const { layout, images, espUsedBytes, freeBytes, wish } = plan;
+  const { layout, images, espFiles, espUsedBytes, freeBytes } = plan;
   const { data, esp } = layout;
   const sums = new Map(written?.images.map(({ path, sha256 }) => [path, sha256]));
   if (json) {
@@ -283,7 +290,7 @@ async function report(
         sha256: sums.get(to) ?? null,
         checkedAgainst: expected?.list ?? null,
       })),
-    });
+    } satisfies StickCreated);
     return;
   }
   const size = (bytes: bigint) => byteSize(Number(bytes));
@@ -295,7 +302,7 @@ async function report(
     cli.out(`       ${printable(to)}  ${size(sizeBytes)}, from ${printable(from)}${printable(sum)}\n`);
   }
   cli.out(`  2  byte ${esp.offset}, ${size(esp.sizeBytes)}  boot: FAT16, ${size(espUsedBytes)} used\n`);
-  for (const file of orderedEspFiles(wish.espFiles)) cli.out(`       ${printable(file.path)}  ${size(await sizeOfEspFile(file))}\n`);
+  for (const file of orderedEspFiles(espFiles)) cli.out(`       ${printable(file.path)}  ${size(await sizeOfEspFile(file))}\n`);
   if (written === undefined) cli.out("Nothing was written.\n");
   else cli.err(`Made. \`hiperiso stick add ${printable(place)} IMAGE\` puts more on it.`);
 }

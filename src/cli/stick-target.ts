@@ -16,7 +16,7 @@ import { openMountedData, type StickData, volumeData } from "../stick/data.ts";
 import { readRuntimeFolder, type StickRuntime } from "../stick/esp-files.ts";
 import { mendAfterCut } from "../stick/mend.ts";
 import { refreshMenu } from "../stick/menu-files.ts";
-import { plainMenu } from "../stick/menu-maker.ts";
+import { stickMenu } from "../stick/menu-maker.ts";
 import { type OpenStick, openStick } from "../stick/open-stick.ts";
 import type { Cli } from "./cli.ts";
 import { openTargetForWriting, type WriteFlags } from "./disk-target.ts";
@@ -143,9 +143,14 @@ async function dataOn(cli: Cli, stick: OpenedStick, readOnly: boolean): Promise<
 
 /** After a change of the data partition. A boot partition that cannot be used stops nothing: it is told. */
 export async function renewMenu(cli: Cli, stick: OpenStick | undefined): Promise<void> {
-  if (stick === undefined) return;
+  if (stick === undefined) {
+    cli.job.progress.say(
+      "The boot partition was not opened: its menu follows when the stick is booted next, or at the next command that names the stick.",
+    );
+    return;
+  }
   try {
-    await refreshMenu(stick, plainMenu, timeOf(cli.env).ms, cli.job);
+    await refreshMenu(stick, stickMenu, timeOf(cli.env).ms, cli.job);
   } catch (error) {
     if (!(error instanceof HiperisoError)) throw error;
     cli.job.progress.warn(`the menu was not written: ${error.message}. \`hiperiso stick update\` makes the boot partition anew.`);

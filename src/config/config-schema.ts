@@ -9,10 +9,23 @@ import { expectedOf, isPlainText } from "./setting-value.ts";
 /** Seconds; more would be a slip of the hand. GRUB counts in whole seconds. */
 const MENU_TIMEOUT_S_MAX = 3600;
 
+/** Folders in each other that the menu goes into. */
+export const MENU_DEPTH_MAX = 8;
+
 const says = (expected: string) => ({ error: () => `expected ${expected}` });
 
 const NOT_PLAIN = "text that is not empty, without control characters";
 const plainText = (expected: string = NOT_PLAIN) => z.string(says(expected)).refine(isPlainText, says(expected));
+
+const FOLDER = "the path of a folder from the data partition's root: /ISOs";
+const folderPath = z
+  .string(says(FOLDER))
+  .refine(
+    (text) => isPlainText(text) && text.startsWith("/") && !text.split("/").some((part) => part === "." || part === ".."),
+    says(FOLDER),
+  );
+
+const DEPTH = `a whole number from 0 to ${MENU_DEPTH_MAX}`;
 
 /** A conf_replace pair is carried as `org=…;new=…` and joined by `;;`: a semicolon in a path would end it. */
 const confReplacePath = plainText().refine((text) => !text.includes(";"), says("a path without a semicolon"));
@@ -73,6 +86,23 @@ export const configSchema = section({
       .min(0, says(`a whole number of seconds from 0 to ${MENU_TIMEOUT_S_MAX}`))
       .max(MENU_TIMEOUT_S_MAX, says(`a whole number of seconds from 0 to ${MENU_TIMEOUT_S_MAX}`))
       .describe("seconds until the menu boots its default entry"),
+    image_folders: z
+      .array(folderPath, says("a list of folders"))
+      .describe("folders whose images the menu of a stick shows, with what is below them; /ISOs unless given"),
+    image_depth: z
+      .int(says(DEPTH))
+      .min(0, says(DEPTH))
+      .max(MENU_DEPTH_MAX, says(DEPTH))
+      .describe(`how many folders in each other the menu goes into; ${MENU_DEPTH_MAX} unless given`),
+    default_image: plainText().describe("path or glob of the image that the menu boots by itself; the first one unless given"),
+    hidden_images: z.array(plainText(), says("a list of globs")).describe("images that the menu does not show"),
+    menu_serial: z
+      .boolean(says("true or false"))
+      .describe("the menu on the first serial port by GRUB's own driver: for firmware that does not put its console there itself"),
+    menu_password: plainText().describe("asked for before anything is started: as text, or as `hiperiso stick password` prints it"),
+    image_passwords: z
+      .array(section({ iso: plainText(), password: plainText() }, ["iso", "password"]), says("a list of { iso, password }"))
+      .describe("asked for before an image is started; iso is a path or a glob, and the first that matches holds"),
   }).describe("defaults and menu behaviour"),
   theme: section({
     file: plainText().describe("theme.txt on the data partition"),

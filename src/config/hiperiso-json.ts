@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { createScanner, findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from "jsonc-parser";
 import { PARAMETERS, type SettingName } from "../contract/parameters.ts";
 import { printable } from "../formats/escape-terminal.ts";
-import { configSchema } from "./config-schema.ts";
+import { configSchema, MENU_DEPTH_MAX } from "./config-schema.ts";
 import { nearestWord } from "./nearest-word.ts";
 import type { SettingValue } from "./setting-value.ts";
 import type { SettingValues } from "./settings.ts";
@@ -32,11 +32,29 @@ export interface Config {
   readonly fallbackNoKvm: boolean;
   /** Seconds until the menu boots its default entry. */
   readonly menuTimeoutS: number;
+  readonly menu: MenuConfig;
   readonly theme: { readonly file?: string; readonly gfxmode?: string; readonly gfxpayload?: string };
   readonly menuAlias: readonly { readonly pattern: string; readonly alias: string }[];
   readonly menuTip: readonly { readonly pattern: string; readonly tip: string }[];
   /** In the order of the file: the first that matches holds (`firstMatch` of overrides.ts). */
   readonly isoOverrides: readonly { readonly pattern: string; readonly values: SettingValues }[];
+}
+
+/** What of the menu is chosen in `control`, its timeout aside. */
+export interface MenuConfig {
+  /** From the data partition's root, without a slash at the end; the root itself is "/". */
+  readonly imageFolders: readonly string[];
+  /** Folders in each other below those; 0: only what stands in them. */
+  readonly imageDepth: number;
+  /** Path or glob. */
+  readonly defaultImage?: string;
+  /** Globs. */
+  readonly hiddenImages: readonly string[];
+  readonly serial: boolean;
+  /** As text, or as GRUB's `password_pbkdf2` takes it. */
+  readonly password?: string;
+  /** In the order of the file: the first that matches holds. */
+  readonly imagePasswords: readonly { readonly pattern: string; readonly password: string }[];
 }
 
 export interface ParsedConfig {
@@ -58,6 +76,7 @@ export const emptyConfig: Config = {
   control: {},
   fallbackNoKvm: true,
   menuTimeoutS: 10,
+  menu: { imageFolders: ["/ISOs"], imageDepth: MENU_DEPTH_MAX, hiddenImages: [], serial: false, imagePasswords: [] },
   theme: {},
   menuAlias: [],
   menuTip: [],
@@ -175,6 +194,7 @@ class ConfigReader {
       control: settingValues(file.control ?? {}, "control"),
       fallbackNoKvm: file.control?.fallback_no_kvm ?? emptyConfig.fallbackNoKvm,
       menuTimeoutS: file.control?.timeout ?? emptyConfig.menuTimeoutS,
+      menu: menuConfig(file.control ?? {}),
       theme: { ...file.theme },
       menuAlias: (file.menu_alias ?? []).map(({ iso, alias }) => ({ pattern: iso, alias })),
       menuTip: (file.menu_tip ?? []).map(({ iso, tip }) => ({ pattern: iso, tip })),
@@ -185,9 +205,54 @@ class ConfigReader {
   }
 }
 
+/** Keys of `control` that are no settings of a boot. */
+interface FileControl {
+  readonly fallback_no_kvm?: boolean;
+  readonly timeout?: number;
+  readonly image_folders?: readonly string[];
+  readonly image_depth?: number;
+  readonly default_image?: string;
+  readonly hidden_images?: readonly string[];
+  readonly menu_serial?: boolean;
+  readonly menu_password?: string;
+  readonly image_passwords?: readonly { readonly iso: string; readonly password: string }[];
+}
+
+const CONTROL_KEYS = [
+  "fallback_no_kvm",
+  "timeout",
+  "image_folders",
+  "image_depth",
+  "default_image",
+  "hidden_images",
+  "menu_serial",
+  "menu_password",
+  "image_passwords",
+] as const satisfies readonly (keyof FileControl)[];
+
+function menuConfig(control: FileControl): MenuConfig {
+  const { menu } = emptyConfig;
+  const folders = control.image_folders?.map(
+    (folder) =>
+      `/${folder
+        .split("/")
+        .filter((part) => part !== "")
+        .join("/")}`,
+  );
+  return {
+    imageFolders: folders === undefined || folders.length === 0 ? menu.imageFolders : [...new Set(folders)],
+    imageDepth: control.image_depth ?? menu.imageDepth,
+    ...(control.default_image !== undefined && { defaultImage: control.default_image }),
+    hiddenImages: control.hidden_images ?? menu.hiddenImages,
+    serial: control.menu_serial ?? menu.serial,
+    ...(control.menu_password !== undefined && { password: control.menu_password }),
+    imagePasswords: (control.image_passwords ?? []).map(({ iso, password }) => ({ pattern: iso, password })),
+  };
+}
+
 /** What is left when the schema has passed it. */
 interface FileShape {
-  readonly control?: Readonly<Record<string, unknown>> & { readonly fallback_no_kvm?: boolean; readonly timeout?: number };
+  readonly control?: Readonly<Record<string, unknown>> & FileControl;
   readonly theme?: Config["theme"];
   readonly menu_alias?: readonly { readonly iso: string; readonly alias: string }[];
   readonly menu_tip?: readonly { readonly iso: string; readonly tip: string }[];
@@ -259,7 +324,7 @@ function keysAt(path: readonly Key[]): ReadonlyMap<string, string> {
     case undefined:
       return new Map(same("control", "theme", "menu_alias", "menu_tip", "iso_overrides"));
     case "control":
-      return new Map([...rows("control"), ...same("fallback_no_kvm", "timeout")]);
+      return new Map(path.length > 2 ? same("iso", "password") : [...rows("control"), ...same(...CONTROL_KEYS)]);
     case "iso_overrides":
       return new Map(path.length > 2 ? same("org", "new") : rows("override"));
     case "theme":

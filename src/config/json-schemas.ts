@@ -14,7 +14,7 @@ import {
   statusSchema,
   timingSchema,
 } from "../contract/session.ts";
-import { stickImagesSchema, stickManifestSchema } from "../contract/stick.ts";
+import { stickImagesSchema, stickManifestSchema, stickMenuFactsSchema } from "../contract/stick.ts";
 import {
   stickAddedSchema,
   stickConfigSchema,
@@ -56,6 +56,7 @@ const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodTyp
   ["stick-config", "what hiperiso stick config --json prints", stickConfigSchema],
   ["stick-pull", "what hiperiso stick pull --json prints", stickPulledSchema],
   ["stick-persistence", "what hiperiso stick persistence --json prints", stickPersistenceSchema],
+  ["stick-menu", "/EFI/hiperiso/menu.json on a stick's boot partition: what its menu was made from", stickMenuFactsSchema],
   ["hiperiso", "hiperiso.json: the configuration of a stick or a workstation", configSchema],
 ];
 

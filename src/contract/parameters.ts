@@ -41,7 +41,7 @@ export interface Settings {
   readonly cpuFeatures: string | undefined;
   readonly bootMode: BootMode;
   readonly netDump: boolean;
-  /** Not a kernel parameter: `iso_overrides` and `--firmware`. Undefined: what the image can boot decides. */
+  /** Its kernel parameter is an addition to the contract. Undefined: what the image can boot decides. */
   readonly firmware: Firmware | undefined;
 }
 
@@ -223,7 +223,7 @@ export const PARAMETERS: readonly Parameter[] = [
   },
   {
     setting: "firmware",
-    kernel: undefined,
+    kernel: "hiperiso_firmware",
     value: { type: "choice", values: FIRMWARES },
     standard: undefined,
     override: "firmware",

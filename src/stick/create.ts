@@ -25,6 +25,8 @@ export interface StickWish extends StickSize {
   readonly images: readonly ImageSource[];
   readonly allowDamaged: boolean;
   readonly espFiles: readonly EspFile[];
+  /** Those that name the disk. */
+  readonly menu?: (diskGuid: string) => readonly EspFile[];
   /** `hiperiso.json` as it shall stand on the stick. */
   readonly config: Uint8Array;
   /** Of all files but the images, and of folders: milliseconds since 1970. */
@@ -38,6 +40,7 @@ export interface StickPlan {
   readonly wish: StickWish;
   readonly layout: StickLayout;
   readonly images: AddPlan;
+  readonly espFiles: readonly EspFile[];
   /** Of the ESP's files, in whole clusters. */
   readonly espUsedBytes: bigint;
   /** On the data partition, when all images are there. */
@@ -47,7 +50,8 @@ export interface StickPlan {
 /** What the stick will be. Nothing is written. Throws HiperisoError of kind `usage` with all that stands against it. */
 export async function planNewStick(wish: StickWish, job: Job): Promise<StickPlan> {
   const layout = planStick(wish, wish.ids);
-  const espUsedBytes = await checkEspRoom(wish.espFiles, layout.esp.sizeBytes);
+  const espFiles = [...wish.espFiles, ...(wish.menu?.(layout.table.diskGuid) ?? [])];
+  const espUsedBytes = await checkEspRoom(espFiles, layout.esp.sizeBytes);
   // The volume is made in memory, where it is empty and takes none: what it says of its room is what there will be.
   const store = sparseStore(layout.data.sizeBytes, { sectorBytes: wish.sectorBytes, name: "the stick" });
   const quiet: Job = { ...job, progress: silentProgress };
@@ -58,7 +62,7 @@ export async function planNewStick(wish: StickWish, job: Job): Promise<StickPlan
   const plan = planAdd({ images, replace: false, allowDamaged: wish.allowDamaged }, facts);
   const cluster = BigInt(facts.clusterBytes);
   const used = plan.images.reduce((sum, { sizeBytes }) => sum + ((sizeBytes + cluster - 1n) / cluster) * cluster, 0n);
-  return { wish, layout, images: plan, espUsedBytes, freeBytes: facts.freeBytes - used };
+  return { wish, layout, images: plan, espFiles, espUsedBytes, freeBytes: facts.freeBytes - used };
 }
 
 async function makeEmptyData(store: BlockStore, { config, timeMs }: StickWish, { data }: StickLayout, job: Job): Promise<void> {
@@ -84,14 +88,14 @@ export async function writeStick(
   { isDevice }: { readonly isDevice: boolean },
   job: Job,
 ): Promise<WrittenStick> {
-  const { wish, layout } = plan;
+  const { wish, layout, espFiles: files } = plan;
   await eraseEnds(medium);
   const quiet: Job = { ...job, progress: silentProgress };
   const data = partitionStore(medium, layout.data, 1);
   await makeEmptyData(data, wish, layout, quiet);
   const images = await writeImages(data, plan, isDevice, job);
   const identity = { diskGuid: layout.table.diskGuid, data: layout.data, esp: layout.esp };
-  const { espFiles: files, timeMs, version } = wish;
+  const { timeMs, version } = wish;
   await makeEsp(partitionStore(medium, layout.esp, 2), { files, identity, timeMs, version }, job);
   await medium.flush();
   await writeGpt(medium, layout.table, NO_BOOT_CODE);

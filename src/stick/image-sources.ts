@@ -29,7 +29,8 @@ export interface SourceWish {
 }
 
 /** What is an image in a folder; a file that is named itself may be called anything. */
-const IMAGE_NAME = /\.(?:iso|img|raw)$/i;
+export const IMAGE_EXTENSIONS = ["iso", "img", "raw", "qcow2", "vmdk", "vdi", "vhdx", "vhd"] as const;
+const IMAGE_NAME = new RegExp(`\\.(?:${IMAGE_EXTENSIONS.join("|")})$`, "i");
 export const isImageName = (name: string): boolean => IMAGE_NAME.test(name) && !name.startsWith("._");
 
 const IMAGES_MAX = 10_000;
@@ -46,7 +47,8 @@ export async function readImageSources({ names, into, sums }: SourceWish, signal
     if (there.isDirectory()) {
       const before = found.length;
       for (const path of await imagesIn(name, signal)) found.push({ from: path, to: `${folder}/${relative(name, path)}` });
-      if (found.length === before) throw bad(name, "images in it (.iso, .img, .raw)", "none");
+      if (found.length === before)
+        throw bad(name, `images in it (${IMAGE_EXTENSIONS.map((extension) => `.${extension}`).join(", ")})`, "none");
     } else if (there.isFile()) found.push({ from: name, to: `${folder}/${basename(name)}` });
     else throw bad(name, "a file or folder", "something else");
     if (found.length > IMAGES_MAX) throw bad(name, `at most ${IMAGES_MAX} images`, "more");

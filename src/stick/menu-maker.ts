@@ -1,44 +1,86 @@
-/** What a menu is made from, and the plain one that lists the images: whoever makes a better one gives another `MakeMenu`. */
-import { basename } from "node:path";
-import type { Config } from "../config/hiperiso-json.ts";
-import { STICK_ESP, STICK_ESP_LABEL } from "../contract/stick.ts";
-import { grubWord } from "../formats/escape-grub.ts";
+/** What a menu is made from, and the files that it is made of. */
+import { createHash } from "node:crypto";
+import { CONFIG_FILE_BYTES_MAX, decodeConfig } from "../config/config-file.ts";
+import { emptyConfig, type ParsedConfig } from "../config/hiperiso-json.ts";
+import { STICK_DATA, STICK_ESP, type StickMenuFacts } from "../contract/stick.ts";
 import type { EspFile } from "./esp-files.ts";
+import { type MenuPlace, menuFunctions, ownPlace } from "./menu/menu-functions.ts";
+import { menuScript } from "./menu/menu-script.ts";
+import { type MenuImage, planStickMenu } from "./menu/stick-menu.ts";
 
-export interface MenuImage {
-  /** From the data partition's root. */
-  readonly path: string;
-  readonly sizeBytes: bigint;
+export interface DatedImage extends MenuImage {
+  readonly modifiedMs: number | null;
 }
 
 export interface MenuFacts {
-  readonly images: readonly MenuImage[];
-  readonly config: Config;
+  readonly diskGuid: string;
+  readonly images: readonly DatedImage[];
   /** The file's bytes, as they stand on the stick; undefined where there is none. */
   readonly configBytes: Uint8Array | undefined;
+  /** The last configuration that could be read, as it stands on the ESP. */
+  readonly goodConfig: Uint8Array | undefined;
+  /** Files of the theme by their names, the one that the configuration names first. */
+  readonly theme: readonly { readonly name: string; readonly bytes: Uint8Array }[];
 }
 
 /** The files of the ESP that depend on images and configuration. */
 export type MakeMenu = (facts: MenuFacts) => readonly EspFile[];
 
-/** Each entry boots the recorder with one image. */
-export const plainMenu: MakeMenu = ({ images, config }) => {
-  const entries = images.flatMap(({ path }) => {
-    if (!isGrubText(path)) return [];
-    return [
-      `menuentry ${grubWord(basename(path))} ${grubWord(path)} {`,
-      `  linux ${STICK_ESP.kernel} "hiperiso_iso=$2"`,
-      `  initrd ${STICK_ESP.initramfs}`,
-      "}",
-    ];
-  });
-  const head = [`set timeout=${config.menuTimeoutS}`, `search --no-floppy --set=root --label ${STICK_ESP_LABEL}`];
-  const text = [
-    ...head,
-    ...(entries.length === 0 ? ["echo 'There are no images on this stick.'", "sleep --interruptible 60"] : entries),
-    "",
-  ].join("\n");
-  return [{ path: STICK_ESP.menu, from: new TextEncoder().encode(text), generated: true }];
-};
+export interface MenuConfigInForce extends ParsedConfig {
+  readonly bytes: Uint8Array | undefined;
+  /** What stands on the stick is broken as a whole: `config` is of the last good one. */
+  readonly keepsLastGood: boolean;
+}
 
-const isGrubText = (text: string): boolean => !/[\0-\x1f\x7f]|\p{Surrogate}/u.test(text);
+/** Which configuration the menu is made by. */
+export function menuConfig(bytes: Uint8Array | undefined, good: Uint8Array | undefined): MenuConfigInForce {
+  if (bytes === undefined) return { config: emptyConfig, findings: [], bytes, keepsLastGood: false };
+  const there = decodeConfig(bytes, STICK_DATA.config);
+  if (good === undefined || !there.findings.some(({ path, severity }) => path === "" && severity === "error"))
+    return { ...there, bytes, keepsLastGood: false };
+  return { config: decodeConfig(good, STICK_ESP.goodConfig).config, findings: there.findings, bytes: good, keepsLastGood: true };
+}
+
+/** The menu of a stick of ours. */
+export const stickMenu: MakeMenu = (facts) => menuFiles(facts, ownPlace(facts.diskGuid));
+
+/** The same for a stick whose runtime stands somewhere else. */
+export function menuFiles(facts: MenuFacts, place: MenuPlace): readonly EspFile[] {
+  const { images, configBytes, goodConfig, theme, diskGuid } = facts;
+  const { config, findings, bytes, keepsLastGood } = menuConfig(configBytes, goodConfig);
+  const menu = planStickMenu({ images, config, findings, keepsLastGood, diskGuid });
+  const [themeFile] = theme;
+  const themePath = themeFile === undefined ? undefined : `${place.folder}${STICK_ESP.menuTheme}/${themeFile.name}`;
+  const described: StickMenuFacts = {
+    version: 1,
+    disk_guid: diskGuid,
+    config_sha256: configBytes === undefined ? null : createHash("sha256").update(configBytes).digest("hex"),
+    keeps_last_good: keepsLastGood,
+    images: images.map(({ path, sizeBytes, modifiedMs, look }) => ({
+      path,
+      size_bytes: Number(sizeBytes),
+      modified_ms: modifiedMs,
+      refusal: look?.refusal ?? null,
+      direct: look === undefined ? null : look.direct.can ? mutable(look.direct) : look.direct,
+    })),
+  };
+  const good = bytes !== undefined && bytes.length <= CONFIG_FILE_BYTES_MAX ? bytes : text("{}\n");
+  return [
+    { path: STICK_ESP.menuPart, from: text(menuScript(menu, place, themePath)) },
+    { path: STICK_ESP.menu, from: text(menuFunctions(place)) },
+    { path: STICK_ESP.debianMenu, from: text(DEBIAN_MENU) },
+    { path: STICK_ESP.goodConfig, from: good },
+    { path: STICK_ESP.menuFacts, from: text(`${JSON.stringify(described, null, 1)}\n`) },
+    ...theme.map(({ name, bytes: from }) => ({ path: `${STICK_ESP.menuTheme}/${name}`, from })),
+  ].map((file) => ({ ...file, generated: true }));
+}
+
+const text = (content: string): Uint8Array => new TextEncoder().encode(content);
+const mutable = <Direct extends { readonly initrds: readonly string[]; readonly words: readonly string[] }>(direct: Direct) => ({
+  ...direct,
+  initrds: [...direct.initrds],
+  words: [...direct.words],
+});
+
+/** `root` is the partition that it came from. */
+const DEBIAN_MENU = `set prefix="($root)/EFI/debian"\nconfigfile "($root)${STICK_ESP.menu}"\n`;

@@ -11,7 +11,7 @@ import { writeGpt } from "../../src/disk/partitions/gpt-writer.ts";
 import { addImages, planImages } from "../../src/stick/add.ts";
 import { listStick } from "../../src/stick/list.ts";
 import { refreshMenu } from "../../src/stick/menu-files.ts";
-import { plainMenu } from "../../src/stick/menu-maker.ts";
+import { stickMenu } from "../../src/stick/menu-maker.ts";
 import { openStick } from "../../src/stick/open-stick.ts";
 import { planUpdate, type UpdateWish, writeUpdate } from "../../src/stick/update.ts";
 import { verifyStick } from "../../src/stick/verify.ts";
@@ -133,7 +133,7 @@ describe("a stick is verified", () => {
 
 const newer: UpdateWish = {
   runtime: { files: [{ path: "/EFI/BOOT/BOOTX64.EFI", from: Buffer.from("loader 2") }, { path: "/EFI/hiperiso/new", from: Buffer.alloc(100_000, 7) }] },
-  makeMenu: plainMenu,
+  makeMenu: stickMenu,
   timeMs: NOW_MS + 1000,
   version: "2.0.0",
   ids: seededIds("y"),
@@ -220,12 +220,12 @@ describe("the menu on the ESP", () => {
   test("follows the images that are there, and is not written where nothing changed", async () => {
     const medium = await memoryStick();
     const stick = await openStick(medium);
-    expect(await refreshMenu(stick, plainMenu, NOW_MS, quietJob)).toBe(1);
-    expect(await refreshMenu(stick, plainMenu, NOW_MS, quietJob)).toBe(0);
+    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(1);
+    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(0);
     await onData(medium, async ({ volume }) => {
       await volume!.write("/ISOs/it's $new {x}.iso", [], { sizeBytes: 0n, modifiedMs: 0 }, quietJob);
     });
-    expect(await refreshMenu(stick, plainMenu, NOW_MS, quietJob)).toBe(1);
+    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(1);
     await onEsp(medium, async (esp) => {
       const pieces: Uint8Array[] = [];
       for await (const piece of esp.read("/EFI/BOOT/grub.cfg")) pieces.push(piece);
