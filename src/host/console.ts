@@ -90,7 +90,6 @@ export function openConsole({ path, term, noColour = false }: ConsoleWish): Cons
   const looks = looksOf(term, noColour);
   const place = path ?? "/dev/tty";
   let input: ReadStream | undefined;
-  let sizer: WriteStream | undefined;
   let output: number | undefined;
   // An own description each: O_NONBLOCK on a shared one would be the shell's too. O_NOCTTY: it must not send us its signals.
   const opened = (mode: number): number => openSync(place, mode | constants.O_NOCTTY | constants.O_NONBLOCK);
@@ -101,13 +100,10 @@ export function openConsole({ path, term, noColour = false }: ConsoleWish): Cons
       throw new Error("it is no terminal");
     }
     input = new ReadStream(fd);
-    // Node's own stream waits until all is out, and all the program with it: it is only asked for the size.
-    sizer = new WriteStream(opened(constants.O_WRONLY));
     output = opened(constants.O_WRONLY);
     input.setRawMode(true);
   } catch (cause) {
     input?.destroy();
-    sizer?.destroy();
     if (output !== undefined) closeSync(output);
     throw new HiperisoError({
       what: "draw on a terminal",
@@ -121,14 +117,15 @@ export function openConsole({ path, term, noColour = false }: ConsoleWish): Cons
   return new TerminalConsole(
     name,
     looks,
-    { input, sizer, output },
+    { place, input, output },
     /^(?:xterm|rxvt|screen|tmux|kitty|ghostty|foot|alacritty)/.test(term ?? ""),
   );
 }
 
 interface Ends {
+  /** Path of the device. */
+  readonly place: string;
   readonly input: ReadStream;
-  readonly sizer: WriteStream;
   /** Descriptor. */
   readonly output: number;
 }
@@ -153,10 +150,9 @@ class TerminalConsole implements Console {
     this.looks = looks;
     this.#ends = ends;
     this.#hasOtherScreen = hasOtherScreen;
-    this.#size = sizeOf(ends.sizer);
+    this.#size = sizeOf(ends.place);
     ends.input.on("data", (bytes: Buffer) => this.#noteBytes(bytes));
     ends.input.on("error", () => {}); // a line that hangs up: no keys come any more
-    ends.sizer.on("error", () => {});
     process.once("exit", this.#restore);
     process.on("SIGWINCH", this.#resized);
     void this.write(`${hasOtherScreen ? OTHER_SCREEN.enter : ""}${ENTER}${this.#size === undefined ? ASK_SIZE : ""}`);
@@ -201,7 +197,7 @@ class TerminalConsole implements Console {
   }
 
   #noteSize(): void {
-    const size = sizeOf(this.#ends.sizer);
+    const size = sizeOf(this.#ends.place);
     if (size === undefined) return;
     this.#size = size;
     this.#listener?.resized();
@@ -232,7 +228,6 @@ class TerminalConsole implements Console {
     await this.#writing;
     this.#restoreMode();
     this.#ends.input.destroy();
-    this.#ends.sizer.destroy();
     closeSync(this.#ends.output);
   }
 }
@@ -240,10 +235,18 @@ class TerminalConsole implements Console {
 const LEAVE_MS = 2_000;
 
 /** Undefined where the line does not know it (a serial line), and where it is nonsense. */
-function sizeOf(sizer: WriteStream): ScreenSize | undefined {
-  const [columns, rows] = sizer.getWindowSize();
-  if (!(columns >= 1 && rows >= 1)) return undefined;
-  return { columns: Math.min(columns, SIZE_MAX), rows: Math.min(rows, SIZE_MAX) };
+function sizeOf(place: string): ScreenSize | undefined {
+  try {
+    // Node's stream learns the size when it is made, and would make the whole program wait for a slow line if it were written to.
+    const asked = new WriteStream(openSync(place, constants.O_WRONLY | constants.O_NOCTTY | constants.O_NONBLOCK));
+    asked.on("error", () => {});
+    const { columns, rows } = asked;
+    asked.destroy();
+    if (!(columns >= 1 && rows >= 1)) return undefined;
+    return { columns: Math.min(columns, SIZE_MAX), rows: Math.min(rows, SIZE_MAX) };
+  } catch {
+    return undefined;
+  }
 }
 
 /** How many bytes went; 0 where the line is full, undefined where it is gone. */

@@ -22,13 +22,13 @@ export interface RecordingScreenWish {
   readonly title: string;
   /** What the person should know, one line each. */
   readonly notes?: readonly string[];
-  /** The person has asked for the boot's end. Called once. */
-  readonly stop: () => void;
 }
 
 export interface RecordingScreen extends AsyncDisposable {
   /** For `RecordingPlace.onEvent`. */
   readonly onEvent: (event: SessionEvent) => void;
+  /** Aborted when the person has asked for the boot's end. To be joined with the recording's own signal. */
+  readonly stopped: AbortSignal;
 }
 
 /** More often nobody can look, and each costs the guest some of its processor's time. */
@@ -36,7 +36,7 @@ const REDRAW_MS = 200;
 const PICTURE_MS = 2_000;
 
 /** Shows the recording until it is closed. The consoles stay open. */
-export function openRecordingScreen({ title, notes = [], stop }: RecordingScreenWish, consoles: readonly Console[]): RecordingScreen {
+export function openRecordingScreen({ title, notes = [] }: RecordingScreenWish, consoles: readonly Console[]): RecordingScreen {
   let state: RecordingState = openRecording(title, notes);
   let directory: string | undefined;
   let redrawing: NodeJS.Timeout | undefined;
@@ -45,6 +45,7 @@ export function openRecordingScreen({ title, notes = [], stop }: RecordingScreen
   /** Lines that came since the last look: a guest writes more of them than a screen can show. */
   let came: string[] = [];
   let unfinished = "";
+  const stop = new AbortController();
   const tap = new ConsoleTap();
   const takeLines = (): void => {
     state = noteLines(state, came, unfinished);
@@ -55,7 +56,7 @@ export function openRecordingScreen({ title, notes = [], stop }: RecordingScreen
     takeLines();
     const { state: next, wish } = noteKey(state, pressed, Math.max(1, guestRows(state, size)));
     state = next;
-    if (wish === "stop") stop();
+    if (wish === "stop") stop.abort(new DOMException("stopped by the person at the computer", "AbortError"));
     else if (wish === "screenshot") queue(keepPicture);
     if (showsPicture(state)) queue(renewPicture);
     shown.redraw();
@@ -100,6 +101,7 @@ export function openRecordingScreen({ title, notes = [], stop }: RecordingScreen
   };
   const looking = setInterval(() => queue(renewPicture), PICTURE_MS);
   return {
+    stopped: stop.signal,
     onEvent: (event) => {
       if (event.type === "session") directory = event.directory;
       if (event.type === "restart") takeLines(); // what came before it is gone with it
