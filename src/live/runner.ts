@@ -14,7 +14,7 @@ import { type Plan, readPlan } from "./plan.ts";
 import { type Allotment, ranksOf, startingStages } from "./schedule.ts";
 import { IngredientsChanged, type StageSurroundings, TestFailed } from "./stage.ts";
 import { type OpenStageLog, openStageLog } from "./stage-log.ts";
-import { LOG, type Pins, Store, sizeOf } from "./store.ts";
+import { LOG, type Pins, type SpecPlace, Store, sizeOf } from "./store.ts";
 
 export interface BuildOptions extends Choices {
   /** Folder of the store; made when missing. */
@@ -246,7 +246,7 @@ class Build {
 
   async #reason({ name }: CheckedStage, recipe: Recipe): Promise<string> {
     const { plan, pins, store } = this.#parts;
-    return (await pins.holds(recipeHash(recipe))) ? KEPT : reasonToRun(await store.lastRecipe(plan.name, name), recipe);
+    return (await pins.holds(recipeHash(recipe))) ? KEPT : reasonToRun(await store.lastRecipe(placeOf(plan), name), recipe);
   }
 
   /** The stage's output is in the store when this returns. */
@@ -274,7 +274,7 @@ class Build {
   async #done({ stage, recipe, because }: ReadyStage, { reused, elapsedMs, notPassed }: Ending): Promise<void> {
     const { plan, store, dryRun } = this.#parts;
     const hash = recipeHash(recipe);
-    if (notPassed === undefined && !dryRun) await store.rememberLatest(plan.name, stage.name, hash);
+    if (notPassed === undefined && !dryRun) await store.rememberLatest(placeOf(plan), stage.name, hash);
     const folder = notPassed?.folder;
     const output = folder === undefined ? store.pathOf(hash) : join(folder, "output");
     const log = folder === undefined ? store.logOf(hash) : join(folder, LOG);
@@ -318,6 +318,8 @@ class Build {
     }
   }
 }
+
+const placeOf = ({ name, path }: Plan): SpecPlace => ({ name, path: resolve(path) });
 
 interface ReadyStage {
   readonly stage: CheckedStage;

@@ -4,7 +4,7 @@
  *   outputs/<hash>/          what the stage made, complete and synced before it gets this name
  *   recipes/<hash>.json      what it was made from: why a stage runs again is read from these; its time is the output's last use
  *   logs/<hash>.log          what the stage ran and what that said
- *   latest/<plan>.<stage>    the hash that this stage had last
+ *   latest/<spec>.<stage>    the hash that this stage had last, and the path of its spec; <spec> is the spec's name and a mark of its path
  *   failed/<plan>.<stage>/   the workplace of a stage that failed, until it runs again: log, output, scratch
  *   work/<pid>-<ticks>-…/    being made; removed by the next build when its owner is gone
  *   pins/<pid>-<ticks>-…     what a living build uses, a hash in each line: not to be cleaned away under its hands
@@ -12,7 +12,7 @@
  *
  * A cut at any moment leaves only whole outputs under their names.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
@@ -152,14 +152,9 @@ export class Store {
   }
 
   /** What the stage was made from last time; undefined when it never was, or when that can no longer be read. */
-  async lastRecipe(plan: string, stage: string): Promise<Recipe | undefined> {
-    const hash = await this.lastHash(plan, stage);
-    return hash === undefined ? undefined : await this.recipe(hash);
-  }
-
-  async lastHash(plan: string, stage: string): Promise<string | undefined> {
-    const hash = (await readFile(this.#latest(plan, stage), "utf8").catch(() => "")).trim();
-    return HASH.test(hash) ? hash : undefined;
+  async lastRecipe(spec: SpecPlace, stage: string): Promise<Recipe | undefined> {
+    const latest = await this.#readLatest(latestName(spec, stage));
+    return latest === undefined ? undefined : await this.recipe(latest.hash);
   }
 
   async recipe(hash: string): Promise<Recipe | undefined> {
@@ -170,15 +165,15 @@ export class Store {
     }
   }
 
-  async rememberLatest(plan: string, stage: string, hash: string): Promise<void> {
-    if ((await this.lastHash(plan, stage)) === hash) return;
-    await this.#writeWhole(this.#latest(plan, stage), `${hash}\n`);
+  async rememberLatest(spec: SpecPlace, stage: string, hash: string): Promise<void> {
+    const name = latestName(spec, stage);
+    if ((await this.#readLatest(name))?.hash === hash) return;
+    await this.#writeWhole(join(this.root, "latest", name), `${hash}\n${spec.path}\n`);
   }
 
   /** All that could be cleaned away. */
   async inventory(): Promise<StoreInventory> {
-    const names = await readdir(join(this.root, "latest"));
-    const latest = new Set(await Promise.all(names.map((name) => this.#hashIn(name))));
+    const latest = new Set((await this.#latest()).filter(({ specIsThere }) => specIsThere).map(({ hash }) => hash));
     const pinned = await this.#pinned();
     const outputs: KeptOutput[] = [];
     for (const hash of (await readdir(join(this.root, "outputs"))).filter((name) => HASH.test(name)).sort()) {
@@ -217,13 +212,15 @@ export class Store {
     return gone;
   }
 
-  /** Removes recipes, logs and names of what is no longer kept. */
+  /** Removes recipes, logs and names of what is no longer kept, and what is known of specs that are gone. */
   async removeRemains(): Promise<void> {
+    const known = await this.#latest();
+    for (const { name, specIsThere } of known) if (!specIsThere) await rm(join(this.root, "latest", name), { force: true });
+    const used = new Set(known.filter(({ specIsThere }) => specIsThere).map(({ hash }) => hash));
     for (const [folder, suffix] of [
       ["logs", ".log"],
       ["recipes", ".json"],
     ] as const) {
-      const used = new Set(await Promise.all((await readdir(join(this.root, "latest"))).map((name) => this.#hashIn(name))));
       for (const name of await readdir(join(this.root, folder))) {
         const hash = name.slice(0, -suffix.length);
         // Of a latest one it is still told what changed since.
@@ -232,8 +229,16 @@ export class Store {
     }
   }
 
-  async #hashIn(latest: string): Promise<string> {
-    return (await readFile(join(this.root, "latest", latest), "utf8").catch(() => "")).trim();
+  /** Undefined where there is none, or it can no longer be read. */
+  async #readLatest(name: string): Promise<Latest | undefined> {
+    const [hash = "", path = ""] = (await readFile(join(this.root, "latest", name), "utf8").catch(() => "")).split("\n");
+    if (!HASH.test(hash)) return undefined;
+    return { name, hash, specIsThere: path === "" || (await stat(path).catch(() => undefined)) !== undefined };
+  }
+
+  async #latest(): Promise<readonly Latest[]> {
+    const names = await readdir(join(this.root, "latest"));
+    return (await Promise.all(names.map((name) => this.#readLatest(name)))).filter((latest) => latest !== undefined);
   }
 
   async #pinned(): Promise<ReadonlySet<string>> {
@@ -296,10 +301,6 @@ export class Store {
     return join(this.root, "recipes", `${hash}.json`);
   }
 
-  #latest(plan: string, stage: string): string {
-    return join(this.root, "latest", `${plan}.${stage}`);
-  }
-
   async #removeOrphans(): Promise<void> {
     for (const folder of ["work", "pins"]) {
       for (const name of await readdir(join(this.root, folder))) {
@@ -310,6 +311,24 @@ export class Store {
       }
     }
   }
+}
+
+/** A spec as the store tells it from others: copies of one example have one name. */
+export interface SpecPlace {
+  readonly name: string;
+  /** Absolute. */
+  readonly path: string;
+}
+
+interface Latest {
+  /** Of its file. */
+  readonly name: string;
+  readonly hash: string;
+  readonly specIsThere: boolean;
+}
+
+function latestName({ name, path }: SpecPlace, stage: string): string {
+  return `${name}-${createHash("sha256").update(path).digest("hex").slice(0, 8)}.${stage}`;
 }
 
 export interface KeptOutput {

@@ -1,10 +1,10 @@
 /** Builds a spec twice, each time from nothing, and says whether the same bytes came out. */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Job } from "../contract/job.ts";
 import { type FileDifference, folderDifferences } from "./differences.ts";
 import { readPlan } from "./plan.ts";
 import { type BuildOptions, type Built, buildPlan } from "./runner.ts";
-import { Store } from "./store.ts";
+import { type SpecPlace, Store } from "./store.ts";
 
 export interface StageDifference {
   readonly stage: string;
@@ -47,15 +47,19 @@ export async function buildTwice(planPath: string, options: BuildOptions, job: J
     differences.push({ stage: name, inputs: inputs.filter((input) => differences.some(({ stage }) => stage === input)), files });
   }
   if (differences.length > 0) return { built: first, differences };
-  return { built: await adopted(first, store, await Store.open(join(place.scratch, "first"), options.env)), differences };
+  const from = await Store.open(join(place.scratch, "first"), options.env);
+  return { built: await adopted(first, { store, from, spec: { name: first.plan, path: resolve(planPath) } }), differences };
 }
 
 /** Moves the outputs of a build from its own store into ours. */
-async function adopted(built: Built, store: Store, from: Store): Promise<Built> {
+async function adopted(
+  built: Built,
+  { store, from, spec }: { readonly store: Store; readonly from: Store; readonly spec: SpecPlace },
+): Promise<Built> {
   for (const { name, hash, output, log } of built.stages) {
     const recipe = await from.recipe(hash);
     if (recipe !== undefined) await store.keep(recipe, { output, log });
-    await store.rememberLatest(built.plan, name, hash);
+    await store.rememberLatest(spec, name, hash);
   }
   const moved = (path: string): string => path.replace(from.root, store.root);
   const stages = built.stages.map((stage) => ({ ...stage, output: moved(stage.output), log: moved(stage.log) }));

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ownIdentity } from "../../src/host/process-identity.ts";
 import { type Recipe, recipeHash } from "../../src/live/graph.ts";
@@ -16,6 +17,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await rm(join(root, ".."), { recursive: true });
 });
+
+const spec = { name: "plan", path: fileURLToPath(import.meta.url) };
 
 describe("the store", () => {
   test("keeps an output under its recipe's hash, whole", async () => {
@@ -56,12 +59,13 @@ describe("the store", () => {
 
   test("remembers what a stage was made from", async () => {
     const store = await Store.open(root, process.env);
-    expect(await store.lastRecipe("plan", "stage")).toBeUndefined();
+    expect(await store.lastRecipe(spec, "stage")).toBeUndefined();
     await using workplace = await store.workplace();
     await store.keep(recipe(3), workplace);
-    await store.rememberLatest("plan", "stage", recipeHash(recipe(3)));
-    expect(await store.lastRecipe("plan", "stage")).toEqual(recipe(3));
-    expect(await store.lastRecipe("plan", "other")).toBeUndefined();
+    await store.rememberLatest(spec, "stage", recipeHash(recipe(3)));
+    expect(await store.lastRecipe(spec, "stage")).toEqual(recipe(3));
+    expect(await store.lastRecipe(spec, "other")).toBeUndefined();
+    expect(await store.lastRecipe({ ...spec, path: "/copy/spec.yaml" }, "stage"), "a copy of the spec elsewhere").toBeUndefined();
   });
 
   test("that cannot be made is named, with what to do", async () => {
@@ -148,17 +152,31 @@ describe("cleaning the store", () => {
   test("leaves recipes of what is no longer kept where a spec may ask what changed since", async () => {
     const store = await Store.open(root, process.env);
     const [one, two] = [await kept(store, 1), await kept(store, 2)];
-    await store.rememberLatest("plan", "stage", one);
+    await store.rememberLatest(spec, "stage", one);
     for (const hash of [one, two]) await rm(store.pathOf(hash), { recursive: true });
     await store.removeRemains();
     expect(await readdir(join(root, "recipes"))).toEqual([`${one}.json`]);
-    expect(await store.lastRecipe("plan", "stage")).toEqual(recipe(1));
+    expect(await store.lastRecipe(spec, "stage")).toEqual(recipe(1));
+  });
+
+  test("needs nothing for a spec that is gone", async () => {
+    const store = await Store.open(root, process.env);
+    const path = join(root, "spec.yaml");
+    await writeFile(path, "");
+    const hash = await kept(store, 1);
+    await store.rememberLatest({ name: "plan", path }, "stage", hash);
+    await store.removeRemains();
+    expect((await store.inventory()).outputs).toMatchObject([{ hash, isLatest: true }]);
+    await rm(path);
+    expect((await store.inventory()).outputs).toMatchObject([{ hash, isLatest: false }]);
+    await store.removeRemains();
+    expect(await readdir(join(root, "latest"))).toEqual([]);
   });
 
   test("tells sizes as they are on disk, and what the last builds need", async () => {
     const store = await Store.open(root, process.env);
     const hash = await kept(store, 1, "x".repeat(100_000));
-    await store.rememberLatest("plan", "stage", hash);
+    await store.rememberLatest(spec, "stage", hash);
     const [output] = (await store.inventory()).outputs;
     expect(output).toMatchObject({ hash, kind: "test", isLatest: true, isPinned: false });
     expect(output!.sizeBytes).toBeGreaterThanOrEqual(100_000);
