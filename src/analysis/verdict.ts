@@ -89,6 +89,7 @@ export const VERDICT_RULES: readonly VerdictRule[] = [
       return finding === -1 ? undefined : { result: "failure", finding };
     },
   },
+  { id: "5-handed-over", decide: ({ ending }) => (ending?.reason === "handed_over" ? { result: "incomplete" } : undefined) },
   {
     id: "5-silent-console",
     decide: ({ hasText, stages }) => (hasText || stages.some(({ stage }) => stage !== "firmware") ? undefined : { result: "no_serial" }),

@@ -1,6 +1,7 @@
 /** Settings on the kernel command line: written by the boot menu or a direct boot, read by the recorder on the stick. */
 import { HiperisoError } from "../contract/error.ts";
 import { PARAMETERS } from "../contract/parameters.ts";
+import { STICK_PARAMETERS } from "../contract/stick.ts";
 import { decodeKernelCommandLine, type KernelWord } from "../formats/kernel-command-line.ts";
 import { parseParameter, type SettingValue } from "./setting-value.ts";
 import type { SettingValues } from "./settings.ts";
@@ -23,7 +24,7 @@ export function settingsFromCommandLine(line: string): { readonly values: Settin
   const values: Partial<Record<keyof SettingValues, SettingValue>> = {};
   const problems: HiperisoError[] = [];
   for (const { name, value } of decodeKernelCommandLine(line)) {
-    if (!name.startsWith("hiperiso_")) continue;
+    if (!name.startsWith("hiperiso_") || STICKS_OWN.has(name)) continue;
     const parameter = PARAMETERS.find((row) => row.kernel === name);
     try {
       if (parameter === undefined) throw unknownParameter(name);
@@ -35,6 +36,9 @@ export function settingsFromCommandLine(line: string): { readonly values: Settin
   }
   return { values: values as SettingValues, problems };
 }
+
+/** No settings of a boot: the first process on the stick reads them. */
+const STICKS_OWN: ReadonlySet<string> = new Set(Object.values(STICK_PARAMETERS));
 
 const unknownParameter = (name: string): HiperisoError =>
   new HiperisoError({ what: `use ${name}`, expected: "a parameter of hiperiso", found: "an unknown one", kind: "usage" });

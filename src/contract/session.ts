@@ -228,6 +228,10 @@ export const ENDING_REASONS = [
   "processor_lost",
   /** A step of the script that drove the guest failed. */
   "script_failed",
+  /** The disk that takes the session is nearly full: it was ended while there is still room for its last files. */
+  "no_room",
+  /** No guest ran: the computer was given to the image's own kernel (`fallback_no_kvm`). */
+  "handed_over",
 ] as const;
 export type EndingReason = (typeof ENDING_REASONS)[number];
 

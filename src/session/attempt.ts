@@ -1,5 +1,5 @@
 /** One run of QEMU: start, watch, evidence, end. A session has one, or two where KVM could not run the guest. */
-import { chmod, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createGoal, type Goal } from "../analysis/goal.ts";
@@ -128,6 +128,7 @@ export async function runAttempt(
     directory.beat().catch(() => {}); // a full disk ends the session where it hurts: at the files of its end
     follower.sync();
     trace?.sync();
+    void endWithoutRoom(directory, recording.roomKeptBytes, watch);
   });
   using ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
   follower.start((error) => watch.fail(error));
@@ -160,6 +161,14 @@ export async function runAttempt(
     still,
     ...screen,
   };
+}
+
+/** A session that ends while its last files still fit says more than one that recorded until nothing went any more. */
+async function endWithoutRoom(directory: SessionDirectory, keptBytes: bigint | undefined, watch: BootWatch): Promise<void> {
+  if (keptBytes === undefined) return;
+  const room = await statfs(directory.path, { bigint: true }).catch(() => undefined);
+  if (room === undefined || room.bavail * room.bsize >= keptBytes) return;
+  watch.end({ reason: "no_room", detail: `only ${(room.bavail * room.bsize) >> 20n} MiB are free where the session is written` });
 }
 
 /** For whoever wants to look on: in the session, and said. */

@@ -12,7 +12,7 @@ import { syncDirectory, writeFileAtomic, writeHint } from "../host/atomic-file.t
 import type { Clock } from "../host/clock.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { sessionId } from "./session-id.ts";
-import { appendPhase, decodeTiming, timingFile } from "./timing.ts";
+import { appendPhase, decodeTiming, encodePhase, type PhaseMark, timingFile } from "./timing.ts";
 
 /** Name of a directory that is not yet a session, or no longer one: it says whose it is, since nothing may be in it. */
 export const unbornName = ({ pid, pid_start_ticks }: Pick<Owner, "pid" | "pid_start_ticks">): string =>
@@ -47,6 +47,8 @@ export interface NewSession {
   readonly firstStage: StatusStage;
   /** How the directory's path is written in `session.json`. */
   readonly shownPath: (path: string) => string;
+  /** What the computer did before, from its kernel's start on: the first lines of `timing.dat`. */
+  readonly earlierPhases?: readonly PhaseMark[] | undefined;
 }
 
 export class SessionDirectory {
@@ -110,7 +112,7 @@ export class SessionDirectory {
     await writeFileAtomic(join(unborn, SESSION_FILES.status), encodeJson(this.#status("started", session.firstStage)));
     await writeFileAtomic(join(unborn, SESSION_FILES.env), environment);
     await writeFileAtomic(join(unborn, SESSION_FILES.heartbeat), "");
-    await writeFileAtomic(join(unborn, SESSION_FILES.timing), "");
+    await writeFileAtomic(join(unborn, SESSION_FILES.timing), (session.earlierPhases ?? []).map(encodePhase).join(""));
   }
 
   file(name: string): string {

@@ -4,8 +4,10 @@ import type { ExpectedStep } from "../analysis/build-notes.ts";
 import type { Rule } from "../analysis/rule.ts";
 import type { Job } from "../contract/job.ts";
 import { PARAMETERS, type Settings, standardSettings } from "../contract/parameters.ts";
+import type { SessionEnded } from "../contract/session.ts";
 import { printable } from "../formats/escape-terminal.ts";
 import type { Clock } from "../host/clock.ts";
+import type { HostFacts } from "../host/host-facts.ts";
 import { readIdentity } from "../host/identity.ts";
 import { collectHostInventory } from "../host/inventory.ts";
 import { maskIdentity } from "../host/mask.ts";
@@ -17,6 +19,7 @@ import type { MachineParts } from "../machine/plan-parts.ts";
 import { type PreparedMachine, prepareParts } from "./prepare-boot.ts";
 import { type Recorded, recordBoot } from "./record.ts";
 import type { Recording } from "./recording.ts";
+import type { PhaseMark } from "./timing.ts";
 
 /** Where a recording takes place. */
 export interface RecordingPlace {
@@ -37,20 +40,19 @@ export interface RecordingWish {
   readonly warnings: readonly string[];
   /** Fields that `session.json` has besides. */
   readonly added?: Readonly<Record<string, unknown>>;
+  /** How paths are written in what the session says; undefined: those below a home folder with `~`. */
+  readonly shownPath?: ((path: string) => string) | undefined;
+  readonly earlierPhases?: readonly PhaseMark[] | undefined;
+  readonly roomKeptBytes?: bigint | undefined;
 }
 
 export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: RecordingPlace): Recording {
   const { subject, settings, goal, rules, steps = [], warnings, added = {} } = wish;
+  const shownPath = wish.shownPath ?? ((path: string) => tildify(path, env));
   const { host, kvm, plan, emulated, firmware, furnish, added: prepared = {} } = wish.prepared;
   const identity = readIdentity(env);
   const mask = (text: string) => maskIdentity(text, identity);
-  const hostOfSession = {
-    kernel_version: mask(host.kernel_version),
-    cpu_model: host.cpu_model,
-    cpu_logical_cores: host.cpu_logical_cores,
-    total_ram_mb: host.total_ram_mb,
-    virt_supported: host.virt_supported,
-  };
+  const hostOfSession = sessionHost(host, mask);
   return {
     plan,
     emulated,
@@ -62,7 +64,7 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
       logDirectory: settings.logDir,
       imageBaseName: basename(subject),
       started: {
-        iso_path: tildify(subject, env),
+        iso_path: shownPath(subject),
         iso_basename: basename(subject),
         kvm: kvm.state,
         trace_level: settings.traceLevel,
@@ -79,10 +81,12 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
         ...prepared,
         ...added,
       },
-      environment: environmentLines(settings, hostOfSession, env),
-      shownPath: (path) => tildify(path, env),
+      environment: environmentLines(settings, hostOfSession, shownPath),
+      shownPath,
+      earlierPhases: wish.earlierPhases,
     },
     host: hostOfSession,
+    roomKeptBytes: wish.roomKeptBytes,
     ownIdentity: ownIdentity(),
     scratchRoot: scratchRoot(env),
     env,
@@ -93,6 +97,15 @@ export function newRecording(wish: RecordingWish, { env, clock, job, onEvent }: 
     onEvent,
   };
 }
+
+/** What `session.json` says of the computer. */
+export const sessionHost = (host: HostFacts, mask: (text: string) => string): SessionEnded["host"] => ({
+  kernel_version: mask(host.kernel_version),
+  cpu_model: host.cpu_model,
+  cpu_logical_cores: host.cpu_logical_cores,
+  total_ram_mb: host.total_ram_mb,
+  virt_supported: host.virt_supported,
+});
 
 /** What is special about the machine, as far as it is: fields of `session.json`. */
 function specialsOf(plan: MachinePlan, mask: (text: string) => string): Readonly<Record<string, unknown>> {
@@ -149,7 +162,7 @@ export async function recordMachine(wish: MachineToRecord, place: RecordingPlace
 export function environmentLines(
   settings: Settings,
   host: Readonly<Record<string, unknown>>,
-  env: Environment,
+  shownPath: (path: string) => string,
 ): ReadonlyMap<string, string> {
   const lines = new Map<string, string>();
   for (const { setting, kernel, value } of PARAMETERS) {
@@ -162,7 +175,7 @@ export function environmentLines(
             ? "1"
             : "0"
           : value.type === "path"
-            ? tildify(String(said), env)
+            ? shownPath(String(said))
             : String(said);
     lines.set(kernel ?? `hiperiso_${setting}`, printable(text));
   }

@@ -10,7 +10,7 @@ import { createGoal } from "../analysis/goal.ts";
 import type { SessionReport } from "../analysis/session-report.ts";
 import { reasonOf } from "../contract/error.ts";
 import { quietJob } from "../contract/job.ts";
-import { type Ending, type Owner, SESSION_FILES, type SessionEnded, type SessionStarted } from "../contract/session.ts";
+import { type Ending, type Owner, SESSION_FILES, type SessionEnded, type SessionStarted, type StatusStage } from "../contract/session.ts";
 import type { MachinePlan } from "../machine/plan.ts";
 import { runAttempt } from "./attempt.ts";
 import { SessionDirectory } from "./directory.ts";
@@ -86,8 +86,22 @@ export async function conclude(
   started: SessionStarted,
   ending: Ending,
   thrown: unknown,
-  { clock, host, rules, onEvent }: Pick<Recording, "clock" | "host" | "rules" | "onEvent">,
+  recording: Pick<Recording, "clock" | "host" | "rules" | "onEvent">,
 ): Promise<Recorded> {
+  const { failure, ...recorded } = await closeSession(directory, started, ending, thrown, recording);
+  if (failure !== undefined) throw failure;
+  return recorded;
+}
+
+/** The same, with what had failed as an answer. `stage`: the last one of `status.json`, where it is none of the usual two. */
+export async function closeSession(
+  directory: SessionDirectory,
+  started: SessionStarted,
+  ending: Ending,
+  thrown: unknown,
+  { clock, host, rules, onEvent }: Pick<Recording, "clock" | "host" | "rules" | "onEvent">,
+  stage?: StatusStage,
+): Promise<Recorded & { readonly failure: unknown }> {
   const endTimeUtc = clock.utc();
   await directory.releaseReserve();
   await directory.writeJson(SESSION_FILES.ending, ending);
@@ -98,7 +112,7 @@ export async function conclude(
   const outcome = {
     started,
     status: failed ? ("failed" as const) : ("complete" as const),
-    stage: failed ? ("fatal_error" as const) : ("session_complete" as const),
+    stage: stage ?? (failed ? "fatal_error" : "session_complete"),
     ending,
     endTimeUtc,
     host,
@@ -109,11 +123,13 @@ export async function conclude(
   const session = await finaliseSession(directory, outcome, new AbortController().signal);
   onEvent({ type: "status", stage: outcome.stage });
   onEvent({ type: "verdict", session, report });
-  if (failed) throw failure;
-  return { directory: directory.path, session, report };
+  return { directory: directory.path, session, report, failure };
 }
 
-async function saveHostInventory(directory: SessionDirectory, { hostInventory, job }: Recording): Promise<void> {
+export async function saveHostInventory(
+  directory: SessionDirectory,
+  { hostInventory, job }: Pick<Recording, "hostInventory" | "job">,
+): Promise<void> {
   await mkdir(directory.file(SESSION_FILES.hardware), { recursive: true });
   for await (const { name, text } of hostInventory(job.signal)) await writeFile(join(directory.file(SESSION_FILES.hardware), name), text);
 }

@@ -41,6 +41,8 @@ export interface Recording {
   readonly session: Omit<NewSession, "owner" | "firstStage">;
   readonly host: SessionEnded["host"];
   readonly ownIdentity: Pick<Owner, "pid" | "pid_start_ticks" | "boot_id">;
+  /** The session is ended while this much is still free where it is written; undefined: it is written until nothing more goes. */
+  readonly roomKeptBytes?: bigint | undefined;
   /** Folder for private files that need a file system with sockets and FIFOs, and for the guest's throw-away overlay. */
   readonly scratchRoot: string;
   readonly env: NodeJS.ProcessEnv;

@@ -10,9 +10,11 @@ export interface PhaseMark {
   readonly utc: string;
 }
 
-/** Appends `phase<TAB>uptime<TAB>iso8601`. Phases are our own words: no tabs, no line ends. */
-export async function appendPhase(path: string, { phase, uptimeS, utc }: PhaseMark): Promise<void> {
-  await appendFile(path, `${phase}\t${uptimeS.toFixed(3)}\t${utc}\n`);
+/** `phase<TAB>uptime<TAB>iso8601` and a line end. Phases are our own words: no tabs, no line ends. */
+export const encodePhase = ({ phase, uptimeS, utc }: PhaseMark): string => `${phase}\t${uptimeS.toFixed(3)}\t${utc}\n`;
+
+export async function appendPhase(path: string, mark: PhaseMark): Promise<void> {
+  await appendFile(path, encodePhase(mark));
 }
 
 /** A last line that was cut, or anything that is no mark, is left out. */

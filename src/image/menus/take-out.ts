@@ -24,7 +24,7 @@ export interface TakenFiles {
 export async function takeOutFiles(
   medium: BlockSource,
   facts: ImageFacts,
-  entry: BootableEntry,
+  entry: Pick<BootableEntry, "kernel" | "initrds">,
   folder: string,
   job: Job,
 ): Promise<TakenFiles> {
