@@ -18,6 +18,7 @@ export function gcCommand(cli: Cli) {
     .option("--older-than <age>", "only what was not used for so long: 12h, 30d, 8w", ageOf)
     .option("--max-size <size>", "only until no more is kept than that, what was not used for longest first: 20G", bytesOf)
     .option("--all", "also what the last builds need")
+    .option("--cache", "also what stages fetched: package lists, packages")
     .option("--dry-run", "say what would go, and remove nothing")
     .option("--json", "as JSON")
     .addHelpText("after", () =>
@@ -57,7 +58,14 @@ export function gcCommand(cli: Cli) {
         say(`${kind} ${hash.slice(0, 12)}`, usedMs, sizeBytes);
       }
       if (flags.dryRun !== true) await store.removeRemains();
-      const keptBytes = plan.keptBytes + plan.freedBytes - freedBytes;
+      const cacheBytes = flags.cache === true ? await store.removeCache(cli.job.signal, flags.dryRun) : 0;
+      if (cacheBytes === undefined) cli.job.progress.warn("what stages fetched is left: a build is running that may be using it");
+      else if (cacheBytes > 0) {
+        freedBytes += cacheBytes;
+        gone.push({ cache: true, sizeBytes: cacheBytes });
+        if (flags.json !== true) cli.out(`what stages fetched  ${byteSize(cacheBytes)}\n`);
+      }
+      const keptBytes = plan.keptBytes + plan.freedBytes - (freedBytes - (cacheBytes ?? 0));
       if (flags.json === true) cli.json({ removed: gone, freedBytes, keptBytes, dryRun: flags.dryRun === true });
       else
         cli.out(

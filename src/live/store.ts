@@ -236,6 +236,20 @@ export class Store {
     return { name, hash, specIsThere: path === "" || (await stat(path).catch(() => undefined)) !== undefined };
   }
 
+  /**
+   * Takes away what stages fetched, which the next build fetches anew, and says how many bytes that were; undefined where a build is running, which may
+   * be using it. `isTrial`: nothing goes.
+   */
+  async removeCache(signal: AbortSignal, isTrial = false): Promise<number | undefined> {
+    const cache = join(this.root, "cache");
+    return await this.#locked(signal, async () => {
+      if ((await readdir(join(this.root, "pins"))).length > 0) return undefined;
+      const sizeBytes = await sizeOf(cache);
+      if (!isTrial) await this.#discard(cache);
+      return sizeBytes;
+    });
+  }
+
   async #latest(): Promise<readonly Latest[]> {
     const names = await readdir(join(this.root, "latest"));
     return (await Promise.all(names.map((name) => this.#readLatest(name)))).filter((latest) => latest !== undefined);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { command } from "../../src/cli/live.ts";
 import { runProgram } from "../../src/cli/program.ts";
+import { ownIdentity } from "../../src/host/process-identity.ts";
 import { keptStreams } from "./streams.ts";
 
 let folder: string;
@@ -179,6 +180,23 @@ describe("hiperiso live gc", () => {
     expect((await live("build", spec, "--store", store)).stderr).toContain("2 kept, 0 built");
     const { stdout } = await live("gc", "--store", store, "--all", "--json");
     expect(JSON.parse(stdout)).toMatchObject({ removed: [{}, {}], keptBytes: 0, dryRun: false });
+  });
+
+  test("--cache removes what was fetched, but not while a build is running", async () => {
+    const store = join(folder, "gc-cache");
+    mkdirSync(join(store, "cache/apt-archives"), { recursive: true });
+    writeFileSync(join(store, "cache/apt-archives/x.deb"), Buffer.alloc(100_000, 1));
+    const { pid, pid_start_ticks, boot_id } = ownIdentity();
+    const pin = join(store, "pins", `${pid}-${pid_start_ticks}-${boot_id.replaceAll("-", "_")}-00000000`);
+    mkdirSync(join(store, "pins"));
+    writeFileSync(pin, "");
+    expect((await live("gc", "--store", store, "--cache")).stderr).toContain("a build is running");
+    expect(existsSync(join(store, "cache/apt-archives/x.deb"))).toBe(true);
+    rmSync(pin);
+    expect((await live("gc", "--store", store, "--cache", "--dry-run")).stdout).toMatch(/^what stages fetched .*\nwould free /s);
+    expect(existsSync(join(store, "cache/apt-archives/x.deb"))).toBe(true);
+    expect((await live("gc", "--store", store, "--cache")).stdout).toMatch(/^what stages fetched .*\nfreed /s);
+    expect(existsSync(join(store, "cache"))).toBe(false);
   });
 
   test.each([
