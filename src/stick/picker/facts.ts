@@ -1,7 +1,7 @@
 /** What the picker shows and what it answers: values, read elsewhere. Text in them is as it stood in files and names; the screen escapes it. */
 import { basename } from "node:path";
 import type { Config } from "../../config/hiperiso-json.ts";
-import { matchesPath } from "../../config/overrides.ts";
+import { firstMatch, matchesPath } from "../../config/overrides.ts";
 import type { SettingValues } from "../../config/settings.ts";
 import type { SettingName } from "../../contract/parameters.ts";
 import type { ImageFacts } from "../../image/image-facts.ts";
@@ -25,6 +25,8 @@ export interface PickerImage extends Pick<ListedImage, "path" | "sizeBytes" | "m
   /** Its alias, or the file's name. */
   readonly title: string;
   readonly tip: string | undefined;
+  /** Its password is asked for before it is booted. */
+  readonly isLocked: boolean;
   readonly questions: readonly PickerQuestion[];
 }
 
@@ -74,21 +76,40 @@ export type PickerChoice =
   /** `settings`: only what the person, or the boot menu before, said for this boot; the recorder resolves the rest. */
   { readonly type: "boot"; readonly path: string; readonly settings: SettingValues } | { readonly type: "leave"; readonly way: string };
 
-/** Images as the picker shows them: those that are gone at the end. */
+/** Images as the boot menu shows them: hidden ones left out, and those that lie too deep; what is gone at the end. */
 export function pickerImages(images: readonly ListedImage[], config: Config): readonly PickerImage[] {
+  const { menu, menuAlias, menuTip } = config;
   return images
+    .filter(
+      ({ path, state }) =>
+        firstMatch(menu.hiddenImages.map(patternOf), path) === undefined && (state !== "copied" || !isTooDeep(path, menu)),
+    )
     .map(({ path, sizeBytes, modifiedMs, state, sha256 }) => ({
       path,
       sizeBytes,
       modifiedMs,
       state,
       sha256,
-      title: config.menuAlias.find(({ pattern }) => matchesPath(pattern, path))?.alias ?? basename(path),
-      tip: config.menuTip.find(({ pattern }) => matchesPath(pattern, path))?.tip,
+      title: firstMatch(menuAlias, path)?.alias ?? basename(path),
+      tip: firstMatch(menuTip, path)?.tip,
+      isLocked: firstMatch(menu.imagePasswords, path) !== undefined,
       questions: [],
     }))
     .sort((a, b) => Number(a.state === "missing") - Number(b.state === "missing"));
 }
+
+const patternOf = (pattern: string) => ({ pattern });
+
+function isTooDeep(path: string, { imageFolders, imageDepth }: Config["menu"]): boolean {
+  return imageFolders.every((folder) => {
+    const inside = folder === "/" ? path : path.startsWith(`${folder}/`) ? path.slice(folder.length) : undefined;
+    return inside === undefined || inside.split("/").length - 2 > imageDepth;
+  });
+}
+
+/** The image that is marked at first, as the configuration has it. */
+export const standardImage = ({ images, config }: Pick<PickerFacts, "images" | "config">): string | undefined =>
+  config.menu.defaultImage === undefined ? undefined : images.find(({ path }) => matchesPath(config.menu.defaultImage ?? "", path))?.path;
 
 /** Newest first. */
 export function pickerSessions(sessions: readonly StickSession[]): readonly PickerSession[] {

@@ -4,7 +4,8 @@ import type { Looks, ScreenSize } from "../../formats/terminal-frame.ts";
 import type { Key } from "../../formats/terminal-keys.ts";
 import type { Console } from "../../host/console.ts";
 import { show } from "../console/show.ts";
-import type { ImageLook, PickerChoice, PickerFacts } from "./facts.ts";
+import { type ImageLook, type PickerChoice, type PickerFacts, standardImage } from "./facts.ts";
+import { passwordFits } from "./password.ts";
 import { pageRows, reachOf, render } from "./render.ts";
 import { openPicker, step, wantedLook } from "./state.ts";
 
@@ -23,7 +24,7 @@ export interface PickWish {
 export async function pick({ facts, marked, look }: PickWish, consoles: readonly Console[], signal: AbortSignal): Promise<PickerChoice> {
   signal.throwIfAborted();
   const over = new AbortController();
-  let state = openPicker(facts, marked);
+  let state = openPicker(facts, marked ?? standardImage(facts));
   let looking: string | undefined;
   let chosen: (choice: PickerChoice) => void = () => {};
   let gaveUp: (reason: unknown) => void = () => {};
@@ -37,11 +38,19 @@ export async function pick({ facts, marked, look }: PickWish, consoles: readonly
   const key = (pressed: Key, size: ScreenSize): void => {
     const looks: Looks = { colours: 0, unicode: true };
     const event = { type: "key", key: pressed, page: pageRows(state, size, looks), reach: reachOf(state, size, looks) } as const;
-    const { state: next, choice: made } = step(state, event);
+    const { state: next, choice: made, password } = step(state, event);
+    state = next;
+    if (made !== undefined) chosen(made);
+    if (password !== undefined) void tryPassword(password.path, password.text);
+    shown.redraw();
+    lookIntoMarked();
+  };
+  const tryPassword = async (path: string, text: string): Promise<void> => {
+    const fits = await passwordFits(facts.config.menu, path, text);
+    const { state: next, choice: made } = step(state, { type: "password", path, fits });
     state = next;
     if (made !== undefined) chosen(made);
     shown.redraw();
-    lookIntoMarked();
   };
   /** One at a time: a stick reads two images at once more slowly than one after the other. */
   const lookIntoMarked = (): void => {

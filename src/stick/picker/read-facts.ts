@@ -28,7 +28,7 @@ export interface PickerWish {
 /** Reads the stick; what is damaged on it is told in the notes. Throws HiperisoError where the partition itself cannot be read. */
 export async function readPickerFacts(data: StickData, { title, said, waysOut, notes = [] }: PickerWish, job: Job): Promise<PickerFacts> {
   const { config, findings } = await readStickConfig(data);
-  const { images, freeBytes, recordDamage } = await listStick(data, job);
+  const { images, freeBytes, recordDamage } = await listStick(data, job, config.menu.imageFolders);
   const logs = said.logDir ?? standardSettings.logDir;
   const { sessions } = await readStickSessions(data, logs, job);
   const [first] = findings;

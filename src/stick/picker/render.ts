@@ -112,6 +112,8 @@ function viewOf(state: PickerState, size: ScreenSize, looks: Looks): View {
     case "details":
     case "sessions":
       return view("↑↓ PgUp PgDn read  Esc back", textOf(state, page, size, looks).slice(Math.min(page.top, reachOf(state, size, looks))));
+    case "password":
+      return view("Enter take it  Ctrl-U empty  Esc back", passwordLines(page, looks), `password of ${name}`);
     case "doubt":
       return view("Enter boot it all the same  Esc back", [
         ...wrapped(`It does not look as if it could boot: ${page.because}.`, size.columns, looks).map(
@@ -246,6 +248,12 @@ function lineLines(page: Extract<Page, { type: "line" }>, { columns }: ScreenSiz
     [{ text: `${fitted(page.text, columns - 1, looks)}_`, style: { bold: true } }],
     ...(page.problem === undefined ? [] : wrapped(page.problem, columns, looks).map((text): Line => [{ text, style: { colour: RED } }])),
   ];
+}
+
+function passwordLines({ text, state }: Extract<Page, { type: "password" }>, looks: Looks): readonly Line[] {
+  const stars = "*".repeat(columnsOf(text, looks));
+  const said = state === "tried" ? "Looking…" : state === "wrong" ? "That is not its password." : "";
+  return [[{ text: `${stars}_`, style: { bold: true } }], [{ text: said, ...(state === "wrong" ? { style: { colour: RED } } : {}) }]];
 }
 
 function textOf(

@@ -20,6 +20,8 @@ export interface PickerState {
   readonly changed: ReadonlyMap<string, SettingValues>;
   /** By path: what was found in images that somebody looked at. */
   readonly looks: ReadonlyMap<string, ImageLook>;
+  /** Paths of images whose password was given. */
+  readonly opened: ReadonlySet<string>;
   /** One line, until the next key. */
   readonly message: string | undefined;
 }
@@ -44,6 +46,13 @@ export type Page =
     }
   | { readonly type: "details"; readonly path: string; readonly top: number }
   | { readonly type: "sessions"; readonly imagePath: string | undefined; readonly top: number }
+  | {
+      readonly type: "password";
+      readonly path: string;
+      readonly text: string;
+      readonly emulated: boolean;
+      readonly state: "typed" | "tried" | "wrong";
+    }
   /** What speaks against booting it, and once more Enter. */
   | { readonly type: "doubt"; readonly path: string; readonly because: string; readonly emulated: boolean }
   | { readonly type: "leave"; readonly selected: number };
@@ -66,10 +75,13 @@ export const IMAGE_ROWS: readonly ImageRow[] = [
 export type PickerEvent =
   /** `page`: rows that a page key jumps over. `reach`: the last row at which a text that is read may begin. Both by the screen it was pressed at. */
   | { readonly type: "key"; readonly key: Key; readonly page: number; readonly reach: number }
-  | { readonly type: "look"; readonly path: string; readonly look: ImageLook };
+  | { readonly type: "look"; readonly path: string; readonly look: ImageLook }
+  | { readonly type: "password"; readonly path: string; readonly fits: boolean };
 
 export interface Stepped {
   readonly state: PickerState;
+  /** To be tried; the answer comes as an event. */
+  readonly password?: { readonly path: string; readonly text: string };
   /** The picker is over. */
   readonly choice?: PickerChoice;
 }
@@ -79,7 +91,7 @@ export function openPicker(facts: PickerFacts, marked?: string): PickerState {
     0,
     facts.images.findIndex(({ path }) => path === marked),
   );
-  return { facts, search: "", selected, pages: [], changed: new Map(), looks: new Map(), message: undefined };
+  return { facts, search: "", selected, pages: [], changed: new Map(), looks: new Map(), opened: new Set(), message: undefined };
 }
 
 export const topPage = ({ pages }: PickerState): Page | undefined => pages.at(-1);
@@ -126,6 +138,7 @@ export function whyUnbootable(look: ImageLook | undefined): string | undefined {
 
 export function step(state: PickerState, event: PickerEvent): Stepped {
   if (event.type === "look") return { state: { ...state, looks: new Map(state.looks).set(event.path, event.look) } };
+  if (event.type === "password") return passwordTried(state, event);
   const { key, page: pageRows, reach } = event;
   if (key.type === "position") return { state };
   const fresh = { ...state, message: undefined };
@@ -142,6 +155,8 @@ export function step(state: PickerState, event: PickerEvent): Stepped {
     case "details":
     case "sessions":
       return readingKey(fresh, page, key, { pageRows, reach });
+    case "password":
+      return passwordKey(fresh, page, key);
     case "doubt":
       if (isNamed(key, "enter")) return boot(closePage(fresh), page.path, { emulated: page.emulated, isSure: true });
       return isBack(key) ? { state: closePage(fresh) } : { state: fresh };
@@ -318,6 +333,25 @@ function readingKey(
   return isBack(key) || isNamed(key, "enter", "tab", "f10") ? { state: closePage(state) } : { state };
 }
 
+function passwordKey(state: PickerState, page: Extract<Page, { type: "password" }>, key: PressedKey): Stepped {
+  const typed = (text: string): Stepped => ({ state: changePage(state, { ...page, text, state: "typed" }) });
+  if (page.state === "tried") return isNamed(key, "escape") ? { state: closePage(state) } : { state };
+  if (key.type === "text") return page.text.length >= LINE_MAX ? { state } : typed(page.text + key.text);
+  if (key.name === "backspace") return typed([...page.text].slice(0, -1).join(""));
+  if (key.name === "ctrl-u") return typed("");
+  if (key.name === "escape") return { state: closePage(state) };
+  if (key.name !== "enter" || page.text === "") return { state };
+  return { state: changePage(state, { ...page, state: "tried" }), password: { path: page.path, text: page.text } };
+}
+
+function passwordTried(state: PickerState, { path, fits }: Extract<PickerEvent, { type: "password" }>): Stepped {
+  const page = topPage(state);
+  // The person has gone back meanwhile.
+  if (page?.type !== "password" || page.path !== path || page.state !== "tried") return { state };
+  if (!fits) return { state: changePage(state, { ...page, text: "", state: "wrong" }) };
+  return boot({ ...closePage(state), opened: new Set(state.opened).add(path) }, path, { emulated: page.emulated, isSure: true });
+}
+
 function leaveKey(state: PickerState, page: Extract<Page, { type: "leave" }>, key: PressedKey): Stepped {
   const selected = moved(page.selected, state.facts.waysOut.length, key, 1);
   if (selected !== undefined) return { state: changePage(state, { ...page, selected }) };
@@ -345,6 +379,8 @@ function boot(state: PickerState, path: string, { emulated, isSure = false, answ
   if (image.state === "missing") return { state: { ...state, message: `${image.title} is gone from the stick.` } };
   const because = whyUnbootable(state.looks.get(path));
   if (because !== undefined && !isSure) return { state: openPage(state, { type: "doubt", path, because, emulated }) };
+  if (image.isLocked && !state.opened.has(path))
+    return { state: openPage(state, { type: "password", path, text: "", emulated, state: "typed" }) };
   const changed = state.changed.get(path) ?? {};
   const settled = emulated ? change(state, path, "fallback", true) : state;
   const question = nextQuestion(image, { ...state.facts.said, ...changed }, answered);
