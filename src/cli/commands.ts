@@ -23,4 +23,5 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "firmware", summary: "list, check and mend the firmware descriptors of this computer", load: () => import("./firmware.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
   { name: "stick", summary: "make a stick that carries images, boots one, and brings the evidence home", load: () => import("./stick.ts") },
+  { name: "onboard", summary: "the program that runs on a stick", load: () => import("./onboard.ts"), hidden: true },
 ];

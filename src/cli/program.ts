@@ -14,6 +14,8 @@ export interface CommandRow {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<CommandModule>;
+  /** Called by programs and not by people: it is left out of the list. */
+  readonly hidden?: true;
 }
 
 export interface Program {
@@ -79,7 +81,10 @@ export async function runProgram(program: Program, line: readonly string[], stre
   });
   try {
     const called = calledCommand(argv, program.commands);
-    const root = commandTree(program, await Promise.all(program.commands.map((row) => loaded(row, row === called, terminal.cli))));
+    const root = commandTree(
+      program,
+      await Promise.all(program.commands.map(async (row) => ({ row, command: await loaded(row, row === called, terminal.cli) }))),
+    );
     adopt(root, streams);
     await root.parseAsync(argv, { from: "user" });
     return status;
@@ -113,9 +118,12 @@ async function loaded(row: CommandRow, isCalled: boolean, cli: Parameters<Comman
     : new Command(row.name).summary(row.summary).description(row.summary);
 }
 
-function commandTree(program: Program, commands: readonly CommandUnknownOpts[]): CommandUnknownOpts {
+function commandTree(
+  program: Program,
+  commands: readonly { readonly row: CommandRow; readonly command: CommandUnknownOpts }[],
+): CommandUnknownOpts {
   const root = new Command(program.name).description(program.description).version(programVersion(), "-V, --version", "print the version");
-  for (const command of commands) root.addCommand(command);
+  for (const { row, command } of commands) root.addCommand(command, { hidden: row.hidden === true });
   return root.addHelpText("after", () => examplesText(program.examples)).showSuggestionAfterError();
 }
 
