@@ -5,6 +5,7 @@
 import { fdatasync, write } from "node:fs";
 import { constants, type FileHandle, open } from "node:fs/promises";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { DirectFile } from "../host/direct-file.ts";
 import { type BlockSource, openImage } from "../image/block-source.ts";
 
 export interface BlockStore extends BlockSource {
@@ -31,6 +32,7 @@ export async function openFileStore(path: string, sectorBytes = DEFAULT_SECTOR_B
     await source[Symbol.asyncDispose]();
     throw new HiperisoError({ what: "open the image for writing", where: path, found: reasonOf(cause), kind: "usage", cause });
   }
+  const direct = new DirectFile(handle.fd, "read and write");
   return {
     name: path,
     sizeBytes: source.sizeBytes,
@@ -39,11 +41,12 @@ export async function openFileStore(path: string, sectorBytes = DEFAULT_SECTOR_B
     ...(source.readInto !== undefined && { readInto: source.readInto }),
     write: async (offset, bytes) => {
       refuseOutside(path, offset, bytes.length, source.sizeBytes);
-      await writeAll(path, handle.fd, bytes, offset);
+      await writeAll(path, handle.fd, direct, bytes, offset);
     },
     flush: () => syncData(path, handle.fd),
     [Symbol.asyncDispose]: async () => {
       await source[Symbol.asyncDispose]();
+      await direct[Symbol.asyncDispose]();
       await handle.close();
     },
   };
@@ -206,11 +209,11 @@ function refuseOutside(name: string, offset: bigint, lengthBytes: number, sizeBy
   });
 }
 
-async function writeAll(path: string, fd: number, bytes: Uint8Array, offset: bigint): Promise<void> {
+async function writeAll(path: string, fd: number, direct: DirectFile, bytes: Uint8Array, offset: bigint): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const position = offset + BigInt(done);
     try {
-      done += await writeAt(fd, bytes, done, position);
+      done += (await direct.write(bytes.subarray(done), position)) ?? (await writeAt(fd, bytes, done, position));
     } catch (cause) {
       throw new HiperisoError({ what: "write to a disk", where: `${path}@${position}`, found: reasonOf(cause), cause });
     }

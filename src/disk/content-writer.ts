@@ -1,4 +1,5 @@
 /** Writing a file's bytes into the clusters that wait for them. */
+import { ALIGNED_BYTES_MAX, giveBack, takeAligned } from "../host/direct-file.ts";
 
 /** Clusters in a row. */
 export interface Run {
@@ -14,7 +15,9 @@ export interface ClusterMedium {
   writeData(offset: bigint, bytes: Uint8Array): Promise<void>;
 }
 
-const PIECE_BYTES = 1 << 20;
+const PIECE_BYTES = ALIGNED_BYTES_MAX;
+/** Up to here one write does it, and ordinary memory: most files are small. */
+const SMALL_BYTES = 256 << 10;
 
 /** Collects a file's bytes and writes them in large pieces, one piece on its way to the medium while the next is filled. */
 export class ContentWriter {
@@ -31,9 +34,10 @@ export class ContentWriter {
   constructor(medium: ClusterMedium, runs: readonly Run[], sizeBytes: bigint) {
     this.#medium = medium;
     this.#runs = runs;
-    const sectors = Math.ceil(Number(minimum(sizeBytes, BigInt(PIECE_BYTES))) / medium.sectorBytes);
-    const bytes = sectors * medium.sectorBytes;
-    this.#buffers = [new Uint8Array(bytes), new Uint8Array(sizeBytes > BigInt(PIECE_BYTES) ? bytes : 0)];
+    if (sizeBytes <= BigInt(SMALL_BYTES)) {
+      const sectors = Math.ceil(Number(sizeBytes) / medium.sectorBytes);
+      this.#buffers = [new Uint8Array(sectors * medium.sectorBytes), new Uint8Array()];
+    } else this.#buffers = [takeAligned(PIECE_BYTES), takeAligned(PIECE_BYTES)];
   }
 
   async add(chunk: Uint8Array): Promise<void> {
@@ -74,9 +78,14 @@ export class ContentWriter {
     }
   }
 
+  /** Nothing may be added after it. */
   async end(): Promise<void> {
-    if (this.#filled > 0) await this.#send();
-    await this.#writing;
+    try {
+      if (this.#filled > 0) await this.#send();
+      await this.#writing;
+    } finally {
+      for (const buffer of this.#buffers) giveBack(buffer);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 import { read } from "node:fs";
 import { constants, type FileHandle, open, readFile } from "node:fs/promises";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
+import { DirectFile } from "../host/direct-file.ts";
 import { mendableReason } from "../host/file-reason.ts";
 
 export interface BlockSource extends AsyncDisposable {
@@ -16,7 +17,10 @@ export interface BlockSource extends AsyncDisposable {
    * Throws HiperisoError where the medium fails. The array is the caller's own.
    */
   read(offset: bigint, lengthBytes: number): Promise<Uint8Array>;
-  /** The same into memory that is there, and how many bytes it was: for much data, where new memory for each piece costs as much as reading. */
+  /**
+   * The same into memory that is there, and how many bytes it was: for much data, where new memory for each piece costs as much as reading. Into
+   * memory of `takeAligned` a file or disk is read from the medium, past what the computer keeps of it, where the file system can do that.
+   */
   readonly readInto?: (offset: bigint, into: Uint8Array) => Promise<number>;
 }
 
@@ -160,6 +164,7 @@ const readAt = (fd: number, into: Uint8Array, at: number, lengthBytes: number, p
   });
 
 function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockSource {
+  const direct = new DirectFile(handle.fd, "read");
   const readInto = async (offset: bigint, into: Uint8Array): Promise<number> => {
     const { start, length } = clamp(offset, into.length, sizeBytes);
     let done = 0;
@@ -167,7 +172,8 @@ function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockS
       const position = start + BigInt(done);
       let bytesRead: number;
       try {
-        bytesRead = await readAt(handle.fd, into, done, length - done, position);
+        bytesRead =
+          (await direct.read(into.subarray(done, length), position)) ?? (await readAt(handle.fd, into, done, length - done, position));
       } catch (cause) {
         throw new HiperisoError({ what: "read the image", where: `${path}@${position}`, found: reasonOf(cause), cause });
       }
@@ -184,7 +190,10 @@ function fileSource(path: string, handle: FileHandle, sizeBytes: bigint): BlockS
       return bytes.subarray(0, await readInto(offset, bytes));
     },
     readInto,
-    [Symbol.asyncDispose]: async () => await handle.close(),
+    [Symbol.asyncDispose]: async () => {
+      await direct[Symbol.asyncDispose]();
+      await handle.close();
+    },
   };
 }
 

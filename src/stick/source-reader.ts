@@ -7,6 +7,7 @@ import { open } from "node:fs/promises";
 import { HiperisoError, reasonOf } from "../contract/error.ts";
 import type { BlockStore } from "../disk/block-store.ts";
 import type { Volume } from "../disk/volume.ts";
+import { giveBack, takeAligned } from "../host/direct-file.ts";
 
 const PIECE_BYTES = 1 << 20;
 /** One that is used, and those that are read meanwhile. */
@@ -94,8 +95,9 @@ async function* ahead(next: () => Reading | undefined, signal: AbortSignal): Asy
     done.catch(() => {}); // awaited below; until then nobody listens
     reading.push({ buffer, wanted: wanted.bytes, done });
   };
+  const buffers = Array.from({ length: PIECES }, () => takeAligned(PIECE_BYTES));
   try {
-    for (let count = 0; count < PIECES; count += 1) begin(new Uint8Array(PIECE_BYTES));
+    for (const buffer of buffers) begin(buffer);
     for (let first = reading.shift(); first !== undefined; first = reading.shift()) {
       const count = await first.done;
       signal.throwIfAborted();
@@ -105,6 +107,7 @@ async function* ahead(next: () => Reading | undefined, signal: AbortSignal): Asy
     }
   } finally {
     await Promise.allSettled(reading.map(({ done }) => done));
+    for (const buffer of buffers) giveBack(buffer);
   }
 }
 
