@@ -12,13 +12,10 @@ import type { StickSession } from "../sessions.ts";
 /** Settings of which a list may hold the values: files to choose from. */
 export type ListedSetting = Extract<SettingName, "autoInstall" | "persistence" | "dud" | "injection" | "confReplace">;
 
-/** Asked before the image is booted, where the person has not set it already. */
-export interface PickerQuestion {
-  readonly setting: ListedSetting;
-  /** Paths on the data partition; undefined stands for "without". */
-  readonly values: readonly (string | undefined)[];
-  /** Index of the value that is marked at first. */
-  readonly standard: number;
+/** Settings that go together under a name: one of several unattended installs, with or without a persistence file. */
+export interface PickerEntry {
+  readonly name: string;
+  readonly settings: SettingValues;
 }
 
 export interface PickerImage extends Pick<ListedImage, "path" | "sizeBytes" | "modifiedMs" | "state" | "sha256"> {
@@ -27,7 +24,8 @@ export interface PickerImage extends Pick<ListedImage, "path" | "sizeBytes" | "m
   readonly tip: string | undefined;
   /** Its password is asked for before it is booted. */
   readonly isLocked: boolean;
-  readonly questions: readonly PickerQuestion[];
+  /** Asked for before it is booted, where there are any: one of them, or none. */
+  readonly entries: readonly PickerEntry[];
 }
 
 /** The verdict of one session, as far as the picker tells it. */
@@ -93,7 +91,7 @@ export function pickerImages(images: readonly ListedImage[], config: Config): re
       title: firstMatch(menuAlias, path)?.alias ?? basename(path),
       tip: firstMatch(menuTip, path)?.tip,
       isLocked: firstMatch(menu.imagePasswords, path) !== undefined,
-      questions: [],
+      entries: [],
     }))
     .sort((a, b) => Number(a.state === "missing") - Number(b.state === "missing"));
 }

@@ -97,7 +97,7 @@ function viewOf(state: PickerState, size: ScreenSize, looks: Looks): View {
       return view("Enter choose  ←→ change  Del as configured  Esc back", imageLines(state, page, size, looks));
     case "values":
       return view(
-        page.isQuestion ? "Enter boot with it  Esc back" : "Enter choose  Esc back",
+        "Enter choose  Esc back",
         listed(
           page.values.map((value) => [{ text: value ?? "without" }]),
           page.selected,
@@ -107,6 +107,15 @@ function viewOf(state: PickerState, size: ScreenSize, looks: Looks): View {
         ),
         `${titleOf(CHANGEABLE.find(({ setting }) => setting === page.setting)!)} of ${name}`,
       );
+    case "entries": {
+      const entries = imageAt(state.facts, page.path)?.entries ?? [];
+      const rows = ["as it is configured", ...entries.map((entry) => entry.name)].map((text) => [{ text }]);
+      return view(
+        "Enter boot with it  Esc back",
+        listed(rows, page.selected, bodyRowsOf(size, 0), size.columns, looks),
+        `which of ${name}`,
+      );
+    }
     case "line":
       return view("Enter take it  Ctrl-U empty  Esc back", lineLines(page, size, looks));
     case "details":

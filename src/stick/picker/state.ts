@@ -5,7 +5,7 @@
 import type { SettingValues } from "../../config/settings.ts";
 import type { Parameter, SettingName } from "../../contract/parameters.ts";
 import type { Key } from "../../formats/terminal-keys.ts";
-import type { ImageLook, ListedSetting, PickerChoice, PickerFacts, PickerImage, PickerQuestion } from "./facts.ts";
+import type { ImageLook, ListedSetting, PickerChoice, PickerFacts, PickerImage } from "./facts.ts";
 import { CHANGEABLE, settingsInForce, stepped, typedValue } from "./settings.ts";
 
 export interface PickerState {
@@ -34,9 +34,9 @@ export type Page =
       readonly setting: ListedSetting;
       readonly values: readonly (string | undefined)[];
       readonly selected: number;
-      /** A question on the way to a boot: what was chosen leads on. */
-      readonly isQuestion: boolean;
     }
+  /** Which of its entries; row 0 stands for none of them. */
+  | { readonly type: "entries"; readonly path: string; readonly selected: number; readonly emulated: boolean }
   | {
       readonly type: "line";
       readonly path: string;
@@ -148,6 +148,8 @@ export function step(state: PickerState, event: PickerEvent): Stepped {
   switch (page.type) {
     case "image":
       return imageKey(fresh, page, key, pageRows);
+    case "entries":
+      return entriesKey(fresh, page, key, pageRows);
     case "values":
       return valuesKey(fresh, page, key, pageRows);
     case "line":
@@ -267,11 +269,10 @@ function imageKey(state: PickerState, page: Extract<Page, { type: "image" }>, ke
 /** A list of the files that could be meant where there are any; a line to type otherwise. */
 function chooseOrType(state: PickerState, path: string, { setting }: Parameter, current: unknown): PickerState {
   const files = state.facts.files[setting as ListedSetting] ?? [];
-  const question = imageAt(state.facts, path)?.questions.find((one) => one.setting === setting);
-  const values = [...new Set([...(question?.values ?? [undefined]), ...files])];
+  const values = [undefined, ...files];
   if (values.length > 1) {
     const selected = Math.max(0, values.indexOf(current as string | undefined));
-    return openPage(state, { type: "values", path, setting: setting as ListedSetting, values, selected, isQuestion: false });
+    return openPage(state, { type: "values", path, setting: setting as ListedSetting, values, selected });
   }
   return openPage(state, { type: "line", path, setting, text: typeof current === "string" ? current : "", problem: undefined });
 }
@@ -288,9 +289,16 @@ function valuesKey(state: PickerState, page: Extract<Page, { type: "values" }>, 
   if (selected !== undefined) return { state: changePage(state, { ...page, selected }) };
   if (isBack(key)) return { state: closePage(state) };
   if (!isNamed(key, "enter", "right")) return { state };
-  const chosen = change(closePage(state), page.path, page.setting, page.values[page.selected]);
-  if (!page.isQuestion) return { state: chosen };
-  return boot(chosen, page.path, { emulated: false, isSure: true, answered: page.setting });
+  return { state: change(closePage(state), page.path, page.setting, page.values[page.selected]) };
+}
+
+function entriesKey(state: PickerState, page: Extract<Page, { type: "entries" }>, key: PressedKey, pageRows: number): Stepped {
+  const entries = imageAt(state.facts, page.path)?.entries ?? [];
+  const selected = moved(page.selected, entries.length + 1, key, pageRows);
+  if (selected !== undefined) return { state: changePage(state, { ...page, selected }) };
+  if (isBack(key)) return { state: closePage(state) };
+  if (!isNamed(key, "enter", "right")) return { state };
+  return boot(state, page.path, { emulated: page.emulated, isSure: true, entry: entries[page.selected - 1]?.settings ?? {} });
 }
 
 const LINE_MAX = 1000;
@@ -368,12 +376,12 @@ interface BootWish {
   readonly emulated: boolean;
   /** The person has read what speaks against it. */
   readonly isSure?: boolean;
-  /** The question that was answered just now: it, and those before it, are not asked again. */
-  readonly answered?: ListedSetting;
+  /** Settings of the entry that was chosen; undefined: nobody was asked yet. */
+  readonly entry?: SettingValues;
 }
 
 /** Asks what there is to ask first; with all answered it is the choice. */
-function boot(state: PickerState, path: string, { emulated, isSure = false, answered }: BootWish): Stepped {
+function boot(state: PickerState, path: string, { emulated, isSure = false, entry }: BootWish): Stepped {
   const image = imageAt(state.facts, path);
   if (image === undefined) return { state };
   if (image.state === "missing") return { state: { ...state, message: `${image.title} is gone from the stick.` } };
@@ -381,17 +389,7 @@ function boot(state: PickerState, path: string, { emulated, isSure = false, answ
   if (because !== undefined && !isSure) return { state: openPage(state, { type: "doubt", path, because, emulated }) };
   if (image.isLocked && !state.opened.has(path))
     return { state: openPage(state, { type: "password", path, text: "", emulated, state: "typed" }) };
-  const changed = state.changed.get(path) ?? {};
-  const settled = emulated ? change(state, path, "fallback", true) : state;
-  const question = nextQuestion(image, { ...state.facts.said, ...changed }, answered);
-  if (question !== undefined) {
-    const { setting, values, standard } = question;
-    return { state: openPage(settled, { type: "values", path, setting, values, selected: standard, isQuestion: true }) };
-  }
-  return { state: settled, choice: { type: "boot", path, settings: { ...state.facts.said, ...settled.changed.get(path) } } };
-}
-
-function nextQuestion({ questions }: PickerImage, said: SettingValues, answered: ListedSetting | undefined): PickerQuestion | undefined {
-  const from = answered === undefined ? 0 : questions.findIndex(({ setting }) => setting === answered) + 1;
-  return questions.slice(from).find(({ setting, values }) => said[setting] === undefined && values.length > 1);
+  if (image.entries.length > 0 && entry === undefined) return { state: openPage(state, { type: "entries", path, selected: 0, emulated }) };
+  const settings = { ...state.facts.said, ...entry, ...state.changed.get(path), ...(emulated ? { fallback: true } : {}) };
+  return { state, choice: { type: "boot", path, settings } };
 }
