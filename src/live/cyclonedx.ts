@@ -43,8 +43,8 @@ const NAMESPACES = { deb: "debian", apk: "alpine", alpm: "arch", rpm: "fedora" }
 /** purl-spec: pkg:TYPE/NAMESPACE/NAME@VERSION?arch=… */
 export function packageUrl({ manager, name, version, architecture }: InstalledPackage): string {
   const encoded = (text: string): string => encodeURIComponent(text).replaceAll("%3A", ":");
-  // Gentoo's names carry their category, which is the namespace there.
-  const path = manager === "ebuild" ? name.split("/") : [NAMESPACES[manager], name];
+  // Gentoo's names carry their category, and npm's their scope, which is the namespace there.
+  const path = manager === "ebuild" || manager === "npm" ? name.split("/") : [NAMESPACES[manager], name];
   const architectures = architecture === "" ? "" : `?arch=${encoded(architecture)}`;
   return `pkg:${manager}/${path.map(encoded).join("/")}@${encoded(version)}${architectures}`;
 }

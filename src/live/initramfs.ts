@@ -23,10 +23,10 @@ const MODULE = z.string().regex(/^[A-Za-z0-9_-]+$/);
 
 export const InitramfsOptions = {
   by: z
-    .enum(["own", "live-boot", "dracut"])
+    .enum(["own", "stick", "live-boot", "dracut"])
     .default("own")
     .describe(
-      "Who makes it, and finds the medium: our own init, or initramfs-tools with live-boot or dracut, installed in the input `root`.",
+      "Who makes it, and finds the medium: our own init; the init of a stick's runtime, with the modules that are named and no others; or initramfs-tools with live-boot or dracut, installed in the input `root`.",
     ),
   files: z.string().optional().describe("Folder beside the spec whose files go in as they are; an `init` there replaces ours."),
   busybox: BusyboxSchema.optional(),
@@ -49,7 +49,10 @@ export const InitramfsSchema = z.strictObject(InitramfsOptions);
 export type InitramfsWish = z.infer<typeof InitramfsSchema>;
 
 /** Two folders up from both `src/live` and `dist/live`. */
-const OWN_INIT = fileURLToPath(new URL("../../live/init", import.meta.url));
+const OWN_INITS = {
+  own: fileURLToPath(new URL("../../live/init", import.meta.url)),
+  stick: fileURLToPath(new URL("../../guest/stick", import.meta.url)),
+} as const;
 
 /** What our init calls, and what a person needs who is given a shell by it. */
 const OWN_BUSYBOX: z.infer<typeof BusyboxSchema> = {
@@ -146,7 +149,7 @@ export async function initramfsIngredients(
 ): Promise<Record<string, string>> {
   return {
     ...(files === undefined ? {} : { files: treeDigest(await readSourceTree(sourcePath(planFolder, files))) }),
-    ...(by === "own" ? { init: treeDigest(await readSourceTree(OWN_INIT)) } : {}),
+    ...(by === "own" || by === "stick" ? { init: treeDigest(await readSourceTree(OWN_INITS[by])) } : {}),
     zlib: process.versions.zlib,
   };
 }
@@ -166,16 +169,24 @@ export interface InitramfsInputs {
 export async function writeInitramfs(wish: InitramfsWish, inputs: InitramfsInputs, run: StageRun): Promise<void> {
   const { release } = await readLiveJson(inputs.kernel);
   const image = join(run.output, "initrd.img");
-  if (wish.by === "own") await writeFile(image, await ownInitramfs(wish, release, inputs, run));
-  else await writeFile(image, await foreignInitramfs({ ...wish, by: wish.by, release, kernel: inputs.kernel, root: inputs.root }, run));
-  await writeLiveJson(run.output, { initramfs: wish.by, release, network: wish.by !== "own" || wish.network });
+  const { by } = wish;
+  if (by === "own" || by === "stick") await writeFile(image, await ownInitramfs(wish, OWN_INITS[by], release, inputs, run));
+  else await writeFile(image, await foreignInitramfs({ ...wish, by, release, kernel: inputs.kernel, root: inputs.root }, run));
+  // A stick's is for no medium that a stage makes.
+  if (by !== "stick") await writeLiveJson(run.output, { initramfs: by, release, network: by !== "own" || wish.network });
 }
 
-async function ownInitramfs(wish: InitramfsWish, release: string, inputs: InitramfsInputs, run: StageRun): Promise<Uint8Array> {
+async function ownInitramfs(
+  wish: InitramfsWish,
+  init: string,
+  release: string,
+  inputs: InitramfsInputs,
+  run: StageRun,
+): Promise<Uint8Array> {
   const { files, busybox = OWN_BUSYBOX, devices, programs } = wish;
   await using tree = await programTree(inputs, run);
   const entries: readonly TreeEntry[] = [
-    ...(await readSourceTree(OWN_INIT)),
+    ...(await readSourceTree(init)),
     ...(await programEntries(["bin/busybox", ...programs], inputs, tree)),
     ...busyboxLinks(busybox),
     ...deviceEntries({ ...OWN_DEVICES, ...devices }),
@@ -226,7 +237,7 @@ const OWN_DEVICES: z.infer<typeof DevicesSchema> = {
 };
 
 async function moduleEntries(
-  { modules, modules_if_there, network }: InitramfsWish,
+  { by, modules, modules_if_there, network }: InitramfsWish,
   release: string,
   kernel: string,
   run: StageRun,
@@ -234,6 +245,6 @@ async function moduleEntries(
   const tree = join(run.scratch, "initramfs");
   await mkdir(tree);
   await takeFiles(join(kernel, "modules.tar"), () => true, tree);
-  const ifThere = [...modules_if_there, ...MEDIUM_MODULES, ...(network ? NETWORK_MODULES : [])];
+  const ifThere = [...modules_if_there, ...(by === "stick" ? [] : MEDIUM_MODULES), ...(network ? NETWORK_MODULES : [])];
   return await treeEntriesOf(await chosenModules(join(tree, "lib/modules", release), { modules, ifThere }, run));
 }

@@ -1,7 +1,7 @@
 /** A package that a root file system holds, whichever program put it there. */
 import { z } from "zod";
 
-export const PACKAGE_MANAGERS = ["deb", "apk", "alpm", "ebuild", "rpm"] as const;
+export const PACKAGE_MANAGERS = ["deb", "apk", "alpm", "ebuild", "rpm", "npm"] as const;
 
 export const PackageSchema = z.object({
   manager: z.enum(PACKAGE_MANAGERS).describe("As package URLs name it."),

@@ -14,7 +14,7 @@ export interface FileSource {
 
 export interface DatabaseReader {
   /** As package URLs name it (purl-spec). */
-  readonly manager: "deb" | "apk" | "alpm" | "ebuild" | "rpm";
+  readonly manager: InstalledPackage["manager"];
   /** Undefined where the tree has no such database; "unreadable" where it has one of a form that we do not read. */
   read(source: FileSource): Promise<readonly InstalledPackage[] | "unreadable" | undefined>;
 }
@@ -141,7 +141,34 @@ const rpm: DatabaseReader = {
   },
 };
 
-export const DATABASE_READERS: readonly DatabaseReader[] = [dpkg, apk, pacman, portage, rpm];
+/** It keeps no database of a whole system: a package is a folder in a `node_modules` whose package.json has a name and a version. */
+const npm: DatabaseReader = {
+  manager: "npm",
+  async read(source) {
+    const paths = [...source.paths].filter((path) => /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@][^/]*\/package\.json$/.test(path));
+    if (paths.length === 0) return undefined;
+    const packages: InstalledPackage[] = [];
+    for (const path of paths.sort()) {
+      const fields = jsonObject(await source.text(path));
+      const { name, version, license } = fields;
+      if (typeof name !== "string" || typeof version !== "string") continue;
+      const licences = typeof license === "string" ? expressions(decodeLicences(license)) : [];
+      packages.push({ manager: "npm", name, version, architecture: "", source: { name, version }, licences });
+    }
+    return packages;
+  },
+};
+
+function jsonObject(text: string | undefined): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text ?? "");
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+export const DATABASE_READERS: readonly DatabaseReader[] = [dpkg, apk, pacman, portage, rpm, npm];
 
 const optional = <Key extends string>(key: Key, value: string | undefined): Partial<Record<Key, string>> =>
   value === undefined || value === "" ? {} : ({ [key]: value } as Partial<Record<Key, string>>);

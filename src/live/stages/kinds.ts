@@ -6,11 +6,15 @@ import { initramfsStage } from "./initramfs.ts";
 import { isoStage } from "./iso.ts";
 import { kernelStage } from "./kernel.ts";
 import { netbootStage } from "./netboot.ts";
+import { npmStage } from "./npm.ts";
+import { ownProgramStage } from "./own-program.ts";
 import { packageStage } from "./package.ts";
 import { payloadsStage } from "./payloads.ts";
+import { programsStage } from "./programs.ts";
 import { rootfsStage } from "./rootfs.ts";
 import { seedStage } from "./seed.ts";
 import { squashfsStage } from "./squashfs.ts";
+import { stickRuntimeStage } from "./stick-runtime.ts";
 import { unpackStage } from "./unpack.ts";
 
 export const STAGE_KINDS: readonly StageKind[] = [
@@ -25,6 +29,10 @@ export const STAGE_KINDS: readonly StageKind[] = [
   isoStage,
   diskStage,
   netbootStage,
+  npmStage,
+  programsStage,
+  ownProgramStage,
+  stickRuntimeStage,
   bootTestStage(undefined),
 ];
 

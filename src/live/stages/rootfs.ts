@@ -1,5 +1,5 @@
 /**
- * A root file system: one to begin with (or none), then packages, files, users, services and scripts. What runs in it runs in a sandbox; where nothing
+ * A root file system: one to begin with (or none), another laid over it, then packages, files, users, services and scripts. What runs in it runs in a sandbox; where nothing
  * does, archives are merged and nothing is unpacked.
  */
 import { copyFile, link, mkdir, readFile, stat } from "node:fs/promises";
@@ -60,6 +60,7 @@ const Options = z.strictObject({
     .record(PLAIN_PATH, z.string().regex(/^[0-7]{3,4}$/))
     .default({})
     .describe("Folder: its mode, octal."),
+  links: z.record(PLAIN_PATH, z.string().min(1)).default({}).describe("Symbolic link: where it leads."),
   busybox: BusyboxSchema.default({}),
   devices: DevicesSchema,
   groups: GroupsSchema.default({}),
@@ -98,7 +99,7 @@ export const rootfsStage = stageKind({
   kind: "rootfs",
   revision: 2,
   options: Options,
-  inputs: { base: "optional", busybox: "optional", kernel: "optional" },
+  inputs: { base: "optional", over: "optional", busybox: "optional", kernel: "optional" },
   needs: (options) => ({ cores: 1, memoryMb: runsNothing(options) ? 256 : 768 }),
 
   async ingredients({ files, scripts }, surroundings) {
@@ -203,14 +204,16 @@ const isFile = async (path: string): Promise<boolean> => (await stat(path).catch
 
 /** All that needs no program of the tree. */
 async function putFiles(tree: TreeFiles, options: Options, { planFolder, inputs, epochS }: StageRun): Promise<void> {
-  const { files, folders, busybox, devices, hostname, locale, timezone } = options;
+  const { files, folders, links, busybox, devices, hostname, locale, timezone } = options;
   const program = inputs["busybox"];
   if (program === undefined && Object.keys(busybox).length > 0) {
     throw new HiperisoError({ what: "put busybox into a root file system", expected: 'the input "busybox"', found: "none", kind: "usage" });
   }
+  if (inputs["over"] !== undefined) await tree.putArchive(join(inputs["over"], "root.tar"));
   if (inputs["kernel"] !== undefined) await tree.putArchive(join(inputs["kernel"], "modules.tar"));
   await tree.put([
     ...Object.entries(folders).map(([path, mode]): TreeEntry => ({ kind: "directory", path, mode: Number.parseInt(mode, 8) })),
+    ...Object.entries(links).map(([path, target]): TreeEntry => ({ kind: "symlink", path, target })),
     ...(program === undefined ? [] : busyboxEntries(await readFile(join(program, "busybox")), busybox)),
     ...deviceEntries(devices),
     ...(files === undefined ? [] : await readSourceTree(sourcePath(planFolder, files))),
