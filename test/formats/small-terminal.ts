@@ -21,7 +21,6 @@ export class SmallTerminal {
   }
 
   write(text: string): this {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is made of
     const parts = text.matchAll(/\x1b\[([0-9;?]*)([A-Za-z])|([^\x1b])/gu);
     let seen = 0;
     for (const part of parts) {
