@@ -68,7 +68,7 @@ describe("a stick made in an image file", () => {
   test("is whole to verify, and lists its images", async () => {
     expect(await stick(["verify", image])).toMatchObject({
       status: 0,
-      stdout: expect.stringMatching(/All is well: 2 images, 7 boot files/),
+      stdout: expect.stringMatching(/All is well: 2 images, 11 boot files/),
     });
     const { stdout } = await stick(["list", image, "--json"]);
     expect(JSON.parse(stdout).images).toEqual([
@@ -114,11 +114,11 @@ describe("a stick that is kept", () => {
       status: 0,
       stdout: "/ISOs/a.iso: is there already\n/ISOs/b.iso: 1.0 MiB\n",
     });
-    expect((await cat(`${image}:2/EFI/BOOT/grub.cfg`)).bytes.toString()).toMatch(/'\/ISOs\/a\.iso'[\s\S]*'\/ISOs\/b\.iso'/);
+    expect((await cat(`${image}:2/EFI/hiperiso/grub/menu.cfg`)).bytes.toString()).toMatch(/'\/ISOs\/a\.iso'[\s\S]*'\/ISOs\/b\.iso'/);
     expect(await stick(["verify", image])).toMatchObject({ status: 0, stdout: expect.stringMatching(/2 images/) });
     expect(await stick(["remove", image, "none.iso"])).toMatchObject({ status: 2, stderr: expect.stringMatching(/no image of that name/) });
     expect(await stick(["remove", image, "A.ISO"])).toMatchObject({ status: 0, stdout: "removed /ISOs/a.iso\n" });
-    expect((await cat(`${image}:2/EFI/BOOT/grub.cfg`)).bytes.toString()).not.toMatch(/a\.iso/);
+    expect((await cat(`${image}:2/EFI/hiperiso/grub/menu.cfg`)).bytes.toString()).not.toMatch(/a\.iso/);
     expect(JSON.parse((await stick(["list", image, "--json"])).stdout).images).toEqual([
       { path: "/ISOs/b.iso", sizeBytes: MIB, state: "added", sha256: sha256(b) },
     ]);
@@ -181,7 +181,7 @@ describe("a stick that is kept", () => {
       stdout: expect.stringMatching(/is on the stick/),
     });
     expect((await cat(`${image}:1/hiperiso/hiperiso.json`)).bytes.toString()).toBe(good);
-    expect((await cat(`${image}:2/EFI/BOOT/grub.cfg`)).bytes.toString()).toMatch(/set timeout=3/);
+    expect((await cat(`${image}:2/EFI/hiperiso/grub/menu.cfg`)).bytes.toString()).toMatch(/set timeout=3/);
     expect(await stick(["config", image, join(folder, "bad.json")])).toMatchObject({
       status: 2,
       stdout: expect.stringMatching(

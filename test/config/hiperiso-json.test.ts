@@ -26,11 +26,49 @@ const EXAMPLE = `{
       "auto_install": "/ks.cfg", "persistence": "/p.dat", "dud": "/d.img", "injection": "/i.tar.gz",
       "trace_level": "none", "display": "gtk", "vga": "none", "net_dump": false
     }
-  }
+  },
+  "choices": [{ "iso": "*.iso", "entries": [{ "name": "with a "b"", "settings": { "persistence": "/b.dat", "cpu_features": ["vmx"] } }] }]
 }
 `;
 
 describe("a hiperiso.json", () => {
+  test("chooses what the menu shows, and with whose password", () => {
+    const control = {
+      image_folders: ["/VMs/", "/a b/c", "/VMs"],
+      image_depth: 0,
+      default_image: "*debian*.iso",
+      hidden_images: ["/ISOs/old/**"],
+      menu_serial: true,
+      menu_password: "p w",
+      image_passwords: [{ iso: "x.iso", password: "s" }],
+    };
+    expect(parse(JSON.stringify({ control }))).toMatchObject({
+      findings: [],
+      config: {
+        menu: {
+          imageFolders: ["/VMs", "/a b/c"],
+          imageDepth: 0,
+          defaultImage: "*debian*.iso",
+          hiddenImages: ["/ISOs/old/**"],
+          serial: true,
+          password: "p w",
+          imagePasswords: [{ pattern: "x.iso", password: "s" }],
+        },
+      },
+    });
+  });
+
+  test.each([
+    ["a folder that is none", { image_folders: ["ISOs", "/ok"] }, "control.image_folders[0]", /from the data partition's root/],
+    ["a folder above", { image_folders: ["/a/../b"] }, "control.image_folders[0]", /from the data partition's root/],
+    ["a depth", { image_depth: 9 }, "control.image_depth", /from 0 to 8, found 9/],
+    ["a password without an image", { image_passwords: [{ password: "x" }] }, "control.image_passwords[0].iso", /missing/],
+    ["a slip", { hiden_images: [] }, "control.hiden_images", /did you mean "hidden_images"/],
+  ])("tells of the menu: %s", (_, control, path, message) => {
+    const { findings } = parse(JSON.stringify({ control }));
+    expect(findings).toMatchObject([{ path, message: expect.stringMatching(message) }]);
+  });
+
   test("that is right is taken whole, in the words of the settings", () => {
     const { config, findings } = parse(EXAMPLE);
     expect(findings).toEqual([]);
@@ -38,6 +76,7 @@ describe("a hiperiso.json", () => {
       control: { guestRam: 4096, guestCpus: 3, traceLevel: "full", display: "vnc", vga: "virtio", netDump: true },
       fallbackNoKvm: false,
       menuTimeoutS: 3,
+      menu: { imageFolders: ["/ISOs"], imageDepth: 8, hiddenImages: [], serial: false, imagePasswords: [] },
       theme: { file: "/hiperiso/theme/theme.txt", gfxmode: "1024x768", gfxpayload: "keep" },
       menuAlias: [{ pattern: "/ISOs/ubuntu-24.04.iso", alias: "Ubuntu 24.04 LTS" }],
       menuTip: [{ pattern: "*.img", tip: "a disk" }],
@@ -63,7 +102,19 @@ describe("a hiperiso.json", () => {
           },
         },
       ],
+      choices: [{ pattern: "*.iso", entries: [{ name: "with b", values: { persistence: "/b.dat", cpuFeatures: "vmx" } }] }],
     });
+  });
+
+  test("loses of its choices the entries with a fault, each named", () => {
+    const entries = [{ name: "one", settings: { ram: 64, rams: 1 } }, { name: "two" }, { name: "three", settings: { cpus: 0 } }];
+    const { config, findings } = parse(JSON.stringify({ choices: [{ iso: "*", entries }] }));
+    expect(config.choices).toEqual([{ pattern: "*", entries: [{ name: "one", values: { guestRam: 64 } }] }]);
+    expect(findings.map(({ path, message }) => `${path}: ${message}`)).toEqual([
+      'choices[0].entries[0].settings.rams: unknown key "rams"; did you mean "ram"?',
+      'choices[0].entries[1].settings: "settings" is missing',
+      "choices[0].entries[2].settings.cpus: expected a whole number from 1 to 255, found 0",
+    ]);
   });
 
   test("with wrong values and unknown keys loses only these, each named by line and column", () => {

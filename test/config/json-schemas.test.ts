@@ -19,7 +19,9 @@ test("the schema of hiperiso.json knows every key of the contract, and no others
   const control = schema.properties.control;
   const override = schema.properties.iso_overrides.additionalProperties;
   const keys = (key: "control" | "override") => PARAMETERS.flatMap((row) => row[key] ?? []);
-  expect(Object.keys(control.properties).sort()).toEqual([...keys("control"), "fallback_no_kvm", "timeout"].sort());
+  // What the contract leaves to the project: what the menu shows, and whom it asks for a password.
+  const own = ["image_folders", "image_depth", "default_image", "hidden_images", "menu_serial", "menu_password", "image_passwords"];
+  expect(Object.keys(control.properties).sort()).toEqual([...keys("control"), "fallback_no_kvm", "timeout", ...own].sort());
   expect(Object.keys(override.properties).sort()).toEqual(keys("override").sort());
   for (const section of [schema, control, override]) expect([section.additionalProperties, section.required]).toEqual([false, undefined]);
   expect(control.properties.default_ram).toMatchObject({ type: "integer", minimum: 16, maximum: 1_048_576 });

@@ -220,16 +220,17 @@ describe("the menu on the ESP", () => {
   test("follows the images that are there, and is not written where nothing changed", async () => {
     const medium = await memoryStick();
     const stick = await openStick(medium);
-    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(1);
+    // grub.cfg, the part of the images, the way to it, what it was made from, and the configuration that it was made by
+    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(5);
     expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(0);
     await onData(medium, async ({ volume }) => {
       await volume!.write("/ISOs/it's $new {x}.iso", [], { sizeBytes: 0n, modifiedMs: 0 }, quietJob);
     });
-    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(1);
+    expect(await refreshMenu(stick, stickMenu, NOW_MS, quietJob)).toBe(2);
     await onEsp(medium, async (esp) => {
       const pieces: Uint8Array[] = [];
-      for await (const piece of esp.read("/EFI/BOOT/grub.cfg")) pieces.push(piece);
-      expect(Buffer.concat(pieces).toString()).toContain("menuentry 'it'\\''s $new {x}.iso' '/ISOs/it'\\''s $new {x}.iso' {");
+      for await (const piece of esp.read("/EFI/hiperiso/grub/menu.cfg")) pieces.push(piece);
+      expect(Buffer.concat(pieces).toString()).toContain("hiso_entry '/ISOs/it'\\''s $new {x}.iso' 'it'\\''s $new {x}.iso'");
     });
     expect(await problemsOf(medium)).toEqual([]);
   });
