@@ -118,4 +118,15 @@ export const configSchema = section({
   iso_overrides: z
     .record(plainText(), overrideSchema, says("an object of globs and their settings"))
     .describe("settings by image: the first glob that matches the path (or, without a slash, the file name) wins"),
+  choices: z
+    .array(
+      section({ iso: plainText(), entries: z.array(section({ name: plainText(), settings: overrideSchema }, ["name", "settings"])) }, [
+        "iso",
+        "entries",
+      ]),
+      says("a list of { iso, entries }"),
+    )
+    .describe(
+      "more entries of an image's menu, each with settings of its own beside those of iso_overrides; the first glob that matches holds",
+    ),
 });

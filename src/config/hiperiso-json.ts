@@ -38,6 +38,14 @@ export interface Config {
   readonly menuTip: readonly { readonly pattern: string; readonly tip: string }[];
   /** In the order of the file: the first that matches holds (`firstMatch` of overrides.ts). */
   readonly isoOverrides: readonly { readonly pattern: string; readonly values: SettingValues }[];
+  /** More ways to boot an image, which the menu and the picker offer; the first pattern that matches holds. */
+  readonly choices: readonly { readonly pattern: string; readonly entries: readonly BootChoice[] }[];
+}
+
+export interface BootChoice {
+  readonly name: string;
+  /** They stand before those of `isoOverrides`. */
+  readonly values: SettingValues;
 }
 
 /** What of the menu is chosen in `control`, its timeout aside. */
@@ -81,6 +89,7 @@ export const emptyConfig: Config = {
   menuAlias: [],
   menuTip: [],
   isoOverrides: [],
+  choices: [],
 };
 
 type Key = string | number;
@@ -201,6 +210,10 @@ class ConfigReader {
       isoOverrides: patternsInOrder(root)
         .filter((pattern) => Object.hasOwn(file.iso_overrides ?? {}, pattern))
         .map((pattern) => ({ pattern, values: settingValues(file.iso_overrides![pattern]!, "override") })),
+      choices: (file.choices ?? []).map(({ iso, entries }) => ({
+        pattern: iso,
+        entries: entries.map(({ name, settings }) => ({ name, values: settingValues(settings, "override") })),
+      })),
     };
   }
 }
@@ -257,6 +270,10 @@ interface FileShape {
   readonly menu_alias?: readonly { readonly iso: string; readonly alias: string }[];
   readonly menu_tip?: readonly { readonly iso: string; readonly tip: string }[];
   readonly iso_overrides?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly choices?: readonly {
+    readonly iso: string;
+    readonly entries: readonly { readonly name: string; readonly settings: Readonly<Record<string, unknown>> }[];
+  }[];
 }
 
 /** JavaScript puts keys that look like numbers first; the first match wins in the order of the file. */
@@ -322,13 +339,17 @@ function keysAt(path: readonly Key[]): ReadonlyMap<string, string> {
   const same = (...names: string[]) => names.map((name) => [name, name] as const);
   switch (path[0]) {
     case undefined:
-      return new Map(same("control", "theme", "menu_alias", "menu_tip", "iso_overrides"));
+      return new Map(same("control", "theme", "menu_alias", "menu_tip", "iso_overrides", "choices"));
     case "control":
       return new Map(path.length > 2 ? same("iso", "password") : [...rows("control"), ...same(...CONTROL_KEYS)]);
     case "iso_overrides":
       return new Map(path.length > 2 ? same("org", "new") : rows("override"));
     case "theme":
       return new Map(same("file", "gfxmode", "gfxpayload"));
+    case "choices":
+      return path.includes("settings")
+        ? new Map(path.includes("conf_replace") ? same("org", "new") : rows("override"))
+        : new Map(same("iso", "entries", "name", "settings"));
     default:
       return new Map(same("iso", path[0] === "menu_tip" ? "tip" : "alias"));
   }

@@ -27,7 +27,7 @@ const EXAMPLE = `{
       "trace_level": "none", "display": "gtk", "vga": "none", "net_dump": false
     }
   },
-  "choices": [{ "iso": "*.iso", "entries": [{ "name": "with a "b"", "settings": { "persistence": "/b.dat", "cpu_features": ["vmx"] } }] }]
+  "choices": [{ "iso": "*.iso", "entries": [{ "name": "with b", "settings": { "persistence": "/b.dat", "cpu_features": ["vmx"] } }] }]
 }
 `;
 

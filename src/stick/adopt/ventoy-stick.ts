@@ -1,0 +1,73 @@
+/** Is this disk or image a Ventoy stick, and may hiperiso be added to it? By its partition table, and by what stands on the second partition. */
+import { HiperisoError } from "../../contract/error.ts";
+import type { Job } from "../../contract/job.ts";
+import { silentProgress } from "../../contract/job.ts";
+import { STICK_ESP_LABEL } from "../../contract/stick.ts";
+import type { BlockStore } from "../../disk/block-store.ts";
+import { type DiskPartition, readContents } from "../../disk/disk-table.ts";
+import { openVolume } from "../../disk/open-volume.ts";
+import type { SectorBytes } from "../../disk/partitions/gpt-layout.ts";
+import { isVolumeFormat, recognise } from "../../disk/recognise.ts";
+import { judgeStick } from "../open-stick.ts";
+import { partitionStore } from "../volumes.ts";
+
+export interface VentoyStick {
+  /** As `init` looks for the disk: the GUID of its GPT, or the signature of its MBR in 8 hexadecimal digits; undefined where that is 0, as on many. */
+  readonly diskId: string | undefined;
+  readonly scheme: "gpt" | "mbr";
+  readonly data: DiskPartition;
+  readonly dataStore: BlockStore;
+}
+
+/** What Ventoy's own loader asks for on the second partition. */
+const VENTOY_MARKS = ["/ventoy/ventoy.cpio", "/grub/localboot.cfg"] as const;
+
+/** Throws HiperisoError of kind `usage` where it is none, or its data partition is of a kind that cannot be written here. Does not own `medium`. */
+export async function openVentoyStick(medium: BlockStore, sectorBytes: SectorBytes | undefined, job: Job): Promise<VentoyStick> {
+  const contents = await readContents(medium, sectorBytes);
+  const judgement = judgeStick(contents);
+  const refuse = (found: string, hint: string, expected = "a Ventoy stick") =>
+    new HiperisoError({ what: "adopt the stick", where: medium.name, expected, found, hint, kind: "usage" });
+  if (judgement.kind === "stick") throw refuse("a stick of hiperiso", "It has all that adopting would add.");
+  if (judgement.kind !== "ventoy")
+    throw refuse(judgement.is, "It was left as it is. Install Ventoy on it first, or make a stick of hiperiso: `hiperiso stick create`.");
+  const { table } = contents;
+  const [data, esp] = [1, 2].map((number) => table?.partitions.find((one) => one.number === number));
+  if (table === undefined || data === undefined || esp === undefined) throw refuse(judgement.is, LEFT);
+  if (esp.offset + esp.sizeBytes > medium.sizeBytes)
+    throw refuse(
+      `${medium.sizeBytes} bytes`,
+      "The image was cut, or the copy of it not finished.",
+      `${esp.offset + esp.sizeBytes} bytes or more`,
+    );
+  const lacks = await lackOn(partitionStore(medium, esp, 2), job);
+  if (lacks !== undefined) throw refuse(`a disk that is divided like one, but ${lacks}`, LEFT);
+  const dataStore = partitionStore(medium, data, 1);
+  const found = await recognise(dataStore);
+  if (found?.format !== "exfat" && found?.format.startsWith("fat") !== true) {
+    const hint =
+      "Mount it, and name the folder: `hiperiso stick adopt --mounted DIR`. The stick itself has to read it at a boot: exFAT, FAT, NTFS and ext4 do.";
+    throw refuse(found?.format ?? "nothing that is known", hint, "exFAT or FAT on its first partition");
+  }
+  return { diskId: identityOf(table.scheme, table.id), scheme: table.scheme, data, dataStore };
+}
+
+const LEFT = "It was left as it is.";
+
+function identityOf(scheme: "gpt" | "mbr", id: string): string | undefined {
+  if (scheme === "gpt") return id.toLowerCase();
+  const digits = id.replace(/^0x/, "").toLowerCase();
+  return /^0*$/.test(digits) ? undefined : digits;
+}
+
+/** What the second partition lacks of Ventoy's; undefined where nothing. */
+async function lackOn(store: BlockStore, job: Job): Promise<string | undefined> {
+  const found = await recognise(store);
+  if (found === undefined || !isVolumeFormat(found.format) || !found.format.startsWith("fat"))
+    return `its second partition holds ${found?.format ?? "nothing that is known"} and not FAT`;
+  if (found.label.trim() !== STICK_ESP_LABEL)
+    return `its second partition is called ${JSON.stringify(found.label)} and not ${STICK_ESP_LABEL}`;
+  await using volume = await openVolume(store, { readOnly: true }, { ...job, progress: silentProgress });
+  for (const mark of VENTOY_MARKS) if ((await volume.stat(mark)) === undefined) return `there is no ${mark} on its second partition`;
+  return undefined;
+}
