@@ -89,16 +89,18 @@ export function updateCommand(cli: Cli): CommandUnknownOpts {
         "Make the boot partition of a stick anew, with what boots and the menu. The data partition keeps every byte. If it is cut off, do it again.",
       )
       .argument("<stick>", "its image or device")
-      .requiredOption("--runtime <folder>", "what boots, laid out as on the boot partition")
+      .option("--runtime <folder>", "what boots, laid out as on the boot partition; otherwise what `hiperiso runtime build` builds")
       .option("--ids-from <seed>", "a serial number from this text, where the old one is lost")
       .option("--no-verify", "do not read back what was written")
       .option("-n, --dry-run", "say what would be written, and write nothing"),
   )
     .option("--json", "as JSON")
-    .addHelpText("after", () => examplesText([["hiperiso stick update stick.img --runtime runtime", "with another version"]]))
+    .addHelpText("after", () => examplesText([["hiperiso stick update stick.img", "with what this version boots"]]))
     .action(async (place, { runtime, idsFrom, verify, dryRun, json, ...flags }) => {
+      // What is no stick is told before minutes go into building what boots.
+      await (await openStickForReading(place))[Symbol.asyncDispose]();
       const wish: UpdateWish = {
-        runtime: (await runtimeOf(runtime))!,
+        runtime: (await runtimeOf(cli, runtime))!,
         makeMenu: stickMenu,
         timeMs: timeOf(cli.env).ms,
         version: programVersion(),

@@ -34,7 +34,7 @@ import { verifyStick } from "../stick/verify.ts";
 import type { Cli } from "./cli.ts";
 import { openTargetForWriting, type WriteFlags, withWriteFlags } from "./disk-target.ts";
 import { examplesText, programVersion } from "./program.ts";
-import { forgetterOf, idsOf, runtimeOf, timeOf } from "./stick-target.ts";
+import { forgetterOf, idsOf, keptRuntimeOf, runtimeOf, timeOf } from "./stick-target.ts";
 import { byteSize } from "./terminal.ts";
 
 const WHAT = "make a stick";
@@ -54,7 +54,8 @@ export function createCommand(cli: Cli): CommandUnknownOpts {
         "--sha256sums <file>",
         "a list in which the sums of all images are; otherwise one beside each image counts, where there is one",
       )
-      .option("--runtime <folder>", "what boots, laid out as on the boot partition")
+      .option("--runtime <folder>", "what boots, laid out as on the boot partition; otherwise what `hiperiso runtime build` builds")
+      .option("--no-runtime", "nothing that boots: the stick carries images only")
       .option("--ids-from <seed>", "ids and serial numbers from this text: with SOURCE_DATE_EPOCH the same bytes each time")
       .option("--allow-damaged", "images that are cut off too")
       .option("--no-verify", "do not read back what was written")
@@ -64,16 +65,21 @@ export function createCommand(cli: Cli): CommandUnknownOpts {
     .option("--json", "as JSON")
     .addHelpText("after", () =>
       examplesText([
-        ["hiperiso stick create stick.img --iso debian.iso --runtime runtime", "an image file, without root"],
+        ["hiperiso stick create stick.img --iso debian.iso", "an image file, without root"],
         ["hiperiso stick create stick.img --size 16G --iso ~/images --dry-run", "what would be on it"],
-        ["sudo hiperiso stick create /dev/sdb --iso debian.iso --runtime runtime", "a stick; its name is asked for first"],
+        [
+          "sudo hiperiso stick create /dev/sdb --iso debian.iso --runtime runtime",
+          "a stick, with what `runtime build --to` built; its name is asked for first",
+        ],
       ]),
     )
     .action(async (place, options) => {
       const { dryRun, json, verify, force, size, ...flags } = options;
       const images = await readImageSources({ names: flags.iso ?? [], into: STICK_DATA.images, sums: flags.sha256sums }, cli.job.signal);
       const config = await configOf(cli, flags.config);
-      const runtime = await runtimeOf(flags.runtime);
+      // What stands against the place is told before minutes go into building what boots.
+      const target = await placeToMake(cli, place, { size, force: force === true });
+      const runtime = dryRun === true ? await keptRuntimeOf(cli, flags.runtime) : await runtimeOf(cli, flags.runtime);
       const time = timeOf(cli.env);
       const shown = await menuImages(images, time, cli.job.signal);
       const common: CommonWish = {
@@ -87,10 +93,9 @@ export function createCommand(cli: Cli): CommandUnknownOpts {
         fixedTimes: time.fixed,
         version: programVersion(),
       };
-      const target = await placeToMake(cli, place, { size, force: force === true });
       const wish: StickWish = { ...common, ...target.size(images) };
       const plan = await planNewStick(wish, cli.job);
-      if (runtime === undefined) cli.job.progress.warn("without --runtime nothing is on the stick that boots: it carries images only");
+      if (flags.runtime === false) cli.job.progress.warn("nothing is on the stick that boots: it carries images only");
       if (dryRun === true) {
         await report(cli, plan, undefined, { place, runtime, json: json === true });
         return;

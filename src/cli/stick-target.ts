@@ -18,6 +18,7 @@ import { mendAfterCut } from "../stick/mend.ts";
 import { refreshMenu } from "../stick/menu-files.ts";
 import { stickMenu } from "../stick/menu-maker.ts";
 import { type OpenStick, openStick } from "../stick/open-stick.ts";
+import { buildRuntime, isRuntimeKept, stickRuntime } from "../stick/runtime/build-runtime.ts";
 import type { Cli } from "./cli.ts";
 import { openTargetForWriting, type WriteFlags } from "./disk-target.ts";
 
@@ -175,8 +176,37 @@ export function timeOf(env: Environment): { readonly ms: number; readonly fixed:
 
 export const idsOf = (seed: string | undefined): Ids => (seed === undefined ? randomIds : seededIds(seed));
 
-export async function runtimeOf(folder: string | undefined): Promise<StickRuntime | undefined> {
-  return folder === undefined ? undefined : await readRuntimeFolder(folder);
+/** What `--runtime FOLDER` and `--no-runtime` come to. */
+export type RuntimeFlag = string | boolean | undefined;
+
+/** The folder's; this program's own, built where it is not kept, unless a folder is given; undefined where none is wanted. */
+export async function runtimeOf(cli: Cli, given: RuntimeFlag): Promise<StickRuntime | undefined> {
+  if (given === false) return undefined;
+  if (typeof given === "string") return await readRuntimeFolder(given);
+  return await stickRuntime(await buildRuntime({ env: cli.env }, cli.job).catch((error: unknown) => Promise.reject(withOtherWays(error))));
+}
+
+/** For a dry run, which builds nothing: undefined where the program's own is not kept. */
+export async function keptRuntimeOf(cli: Cli, given: RuntimeFlag): Promise<StickRuntime | undefined> {
+  if (given === false || typeof given === "string" || (await isRuntimeKept({ env: cli.env }, cli.job))) return await runtimeOf(cli, given);
+  cli.job.progress.warn(
+    "what boots is not built yet, and so not in what follows: `hiperiso runtime build`, or the command itself, builds it",
+  );
+  return undefined;
+}
+
+function withOtherWays(error: unknown): unknown {
+  if (!(error instanceof HiperisoError)) return error;
+  const { what, where, expected, found, kind } = error;
+  const ways =
+    "A runtime that was built on another computer can be given with --runtime FOLDER (there: hiperiso runtime build --to FOLDER).";
+  const hint = error.hint === undefined ? ways : `${error.hint}\n${ways}`;
+  const rest = {
+    ...(where === undefined ? {} : { where }),
+    ...(expected === undefined ? {} : { expected }),
+    ...(found === undefined ? {} : { found }),
+  };
+  return new HiperisoError({ what, ...rest, hint, kind, cause: error });
 }
 
 /** Makes the next reads come from the medium: of a disk by the kernel's leave, of a file by dd, which can say that to the kernel. */

@@ -24,7 +24,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(persistenceCommand(cli))
     .addHelpText("after", () =>
       examplesText([
-        ["hiperiso stick create stick.img --iso debian.iso --runtime runtime", "a stick as an image file"],
+        ["hiperiso stick create stick.img --iso debian.iso", "a stick as an image file"],
         ["hiperiso stick add stick.img ubuntu.iso", "one more image on it"],
         ["hiperiso stick verify stick.img", "is all of it as it was written"],
         ["hiperiso stick pull stick.img", "bring home what it recorded"],

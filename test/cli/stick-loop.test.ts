@@ -51,7 +51,7 @@ describe.skipIf(noLoops() !== undefined)("a stick on a disk of this computer (a 
     const before = readFileSync(image);
     const size = ["--allow-fixed", "--yes", "--expect-size", `${before.length}`];
     expect(await stick(["create", device, ...size])).toMatchObject({ status: 2, stderr: expect.stringMatching(/GPT: 1 "DATA"/) });
-    expect(await stick(["create", device, "--force", ...size])).toMatchObject({
+    expect(await stick(["create", device, "--force", "--no-runtime", ...size])).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/at least 83886080 bytes/),
     });
@@ -73,7 +73,7 @@ describe.skipIf(noLoops() !== undefined)("a stick on a disk of this computer (a 
     execFileSync("losetup", ["--detach", device]);
     blankImage(image, BYTES);
     attach();
-    expect(await stick(["create", device, "--allow-fixed"])).toMatchObject({
+    expect(await stick(["create", device, "--no-runtime", "--allow-fixed"])).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/--yes --expect-size/),
     });
@@ -89,10 +89,13 @@ describe.skipIf(noLoops() !== undefined)("a stick on a disk of this computer (a 
     expect(existsSync("/dev/hiperiso-none")).toBe(false);
     blankImage(image, BYTES);
     attach("--read-only");
-    expect(await stick(["create", device, ...exactly])).toMatchObject({ status: 2, stderr: expect.stringMatching(/write-protected/) });
+    expect(await stick(["create", device, "--no-runtime", ...exactly])).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/write-protected/),
+    });
     execFileSync("losetup", ["--detach", device]);
     attach();
-    expect(await stick(["create", device, ...exactly])).toMatchObject({ status: 0 });
+    expect(await stick(["create", device, "--no-runtime", ...exactly])).toMatchObject({ status: 0 });
     expect(await stick(["add", image, join(folder, "b.iso")])).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/attached to \/dev\/loop/),
@@ -116,7 +119,7 @@ describe.skipIf(process.getuid?.() !== 0 || spawnSync("mountpoint", ["--version"
 
     test("below a new image: refused before a byte is written, and no file is left", async () => {
       put(folder, { "big.iso": isoBytes(8 * MIB, 1) });
-      expect(await stick(["create", join(folder, "small/stick.img"), "--iso", join(folder, "big.iso")])).toMatchObject({
+      expect(await stick(["create", join(folder, "small/stick.img"), "--no-runtime", "--iso", join(folder, "big.iso")])).toMatchObject({
         status: 2,
         stderr: expect.stringMatching(/room for \d+ bytes on the file system that it lies on/),
       });
@@ -128,7 +131,7 @@ describe.skipIf(process.getuid?.() !== 0 || spawnSync("mountpoint", ["--version"
       ran("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", join(folder, "small"));
       const image = join(folder, "small/stick.img");
       put(folder, { "a.iso": isoBytes(MIB, 1), "big.iso": isoBytes(16 * MIB, 2) });
-      expect(await stick(["create", image, "--size", "128M", "--iso", join(folder, "a.iso")])).toMatchObject({ status: 0 });
+      expect(await stick(["create", image, "--no-runtime", "--size", "128M", "--iso", join(folder, "a.iso")])).toMatchObject({ status: 0 });
       expect(await stick(["add", image, join(folder, "big.iso")])).toMatchObject({
         status: 3,
         stderr: expect.stringMatching(/the file system that it lies on is full/),

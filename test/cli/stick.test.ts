@@ -228,12 +228,22 @@ describe("a stick that is kept", () => {
       });
       expect(sha256(readFileSync(join(folder, "other.img")))).toBe(before);
     }
-    expect(await stick(["create", join(folder, "other.img"), "--size", "96M", "--force"])).toMatchObject({ status: 0 });
+    expect(await stick(["create", join(folder, "other.img"), "--no-runtime", "--size", "96M", "--force"])).toMatchObject({ status: 0 });
     expect(await stick(["list", join(folder, "other.img")])).toMatchObject({ status: 0 });
   });
 
   test("is shown before it is made, and a failure leaves no file", async () => {
-    const planned = await stick(["create", join(folder, "new.img"), "--iso", folder, "--dry-run", "--json", "--ids-from", "x"]);
+    const planned = await stick([
+      "create",
+      join(folder, "new.img"),
+      "--no-runtime",
+      "--iso",
+      folder,
+      "--dry-run",
+      "--json",
+      "--ids-from",
+      "x",
+    ]);
     expect(JSON.parse(planned.stdout)).toMatchObject({
       dryRun: true,
       boots: false,
@@ -242,12 +252,20 @@ describe("a stick that is kept", () => {
       images: expect.arrayContaining([expect.objectContaining({ path: "/ISOs/a.iso", sha256: null })]),
     });
     put(folder, { SHA256SUMS: `${"0".repeat(64)}  a.iso\n` });
-    expect(await stick(["create", join(folder, "new.img"), "--iso", join(folder, "a.iso")])).toMatchObject({
+    expect(await stick(["create", join(folder, "new.img"), "--no-runtime", "--iso", join(folder, "a.iso")])).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/SHA-256 0{64}, as .*SHA256SUMS says/),
     });
     expect(
-      await stick(["create", join(folder, "new.img"), "--iso", join(folder, "b.iso"), "--sha256sums", join(folder, "SHA256SUMS")]),
+      await stick([
+        "create",
+        join(folder, "new.img"),
+        "--no-runtime",
+        "--iso",
+        join(folder, "b.iso"),
+        "--sha256sums",
+        join(folder, "SHA256SUMS"),
+      ]),
     ).toMatchObject({
       status: 2,
       stderr: expect.stringMatching(/a line for b\.iso/),
