@@ -11,6 +11,8 @@ export function firstMatch<Entry extends { readonly pattern: string }>(entries: 
 }
 
 export function matchesPath(pattern: string, path: string): boolean {
+  // A path that was copied into the file means itself, whatever a bracket in it would say.
+  if (pattern === path) return true;
   const fromRoot = path.replace(/^\/+/, "");
   if (!pattern.includes("/")) return compileGlob(pattern)(fromRoot.slice(fromRoot.lastIndexOf("/") + 1));
   return compileGlob(pattern.replace(/^\*\.?\//, "**/").replace(/^\/+/, ""))(fromRoot);

@@ -12,7 +12,10 @@ export function grubPattern(glob: string): string | undefined {
   const inFolder = glob.includes("/");
   const pattern = inFolder ? glob.replace(/^\*\.?\//, "**/").replace(/^\/+/, "") : glob;
   const body = bodyOf([...pattern]);
-  const whole = inFolder ? `^/${body}$` : `^(.*/)?${body}$`;
+  const plain = [...glob].map(literal).join("");
+  // As in matchesPath: a path that was copied into the file means itself.
+  const itself = glob.startsWith("/") && plain !== `/${body}` ? `|${plain}` : "";
+  const whole = inFolder ? `^(/${body}${itself})$` : `^(.*/)?${body}$`;
   return whole.length > PATTERN_MAX ? undefined : whole;
 }
 

@@ -214,7 +214,7 @@ function standardOf(nodes: readonly MenuNode[], wanted: string | undefined): rea
   const found =
     wanted === undefined
       ? (bootable.find(({ ids, image }) => ids.length === 1 && image.user === undefined) ?? bootable[0])
-      : paths.find(({ image }) => matchesPath(wanted, image.path));
+      : (paths.find(({ image }) => image.path === wanted) ?? paths.find(({ image }) => matchesPath(wanted, image.path)));
   if (found !== undefined) return [...found.ids, RECORDED_ID];
   // It may have come by a file manager: then the script finds it.
   return wanted?.startsWith("/") === true ? [wanted, RECORDED_ID] : [];
