@@ -7,6 +7,7 @@ import { reasonOf } from "../contract/error.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
 import { systemClock } from "../host/clock.ts";
 import { type Console, openConsole } from "../host/console.ts";
+import { adoptedMenu } from "../stick/adopt/adopted-menu.ts";
 import { stickMenu } from "../stick/menu-maker.ts";
 import { readBootLine } from "../stick/onboard/boot-line.ts";
 import { consoleFace } from "../stick/onboard/console-face.ts";
@@ -34,7 +35,7 @@ export function command(cli: Cli): CommandUnknownOpts {
         places,
         line,
         serial: devices.some((device) => /^\/dev\/tty(?:S|USB|AMA)\d/.test(device)),
-        makeMenu: line.isAdopted ? undefined : stickMenu,
+        makeMenu: line.isAdopted ? adoptedMenu : stickMenu,
         esp: mountedEsp(esp),
         face,
         env: cli.env as NodeJS.ProcessEnv,

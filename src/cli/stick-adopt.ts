@@ -17,7 +17,7 @@ import { mendAfterCut } from "../stick/mend.ts";
 import type { Cli } from "./cli.ts";
 import { openTargetForWriting, type WriteFlags, withWriteFlags } from "./disk-target.ts";
 import { examplesText, programVersion } from "./program.ts";
-import { forgetterOf, runtimeOf, stickTarget, timeOf } from "./stick-target.ts";
+import { forgetterOf, keptRuntimeOf, runtimeOf, stickTarget, timeOf } from "./stick-target.ts";
 import { byteSize } from "./terminal.ts";
 
 export function adoptCommand(cli: Cli): CommandUnknownOpts {
@@ -38,8 +38,8 @@ export function adoptCommand(cli: Cli): CommandUnknownOpts {
     .option("--json", "as JSON")
     .addHelpText("after", () =>
       examplesText([
-        ["hiperiso stick adopt ventoy.img --runtime runtime --dry-run", "what would be taken over, and what not"],
-        ["sudo hiperiso stick adopt /dev/sdb --runtime runtime", "a stick; its name is asked for first"],
+        ["hiperiso stick adopt ventoy.img --dry-run", "what would be taken over, and what not"],
+        ["sudo hiperiso stick adopt /dev/sdb", "a stick; its name is asked for first"],
         ["sudo hiperiso stick adopt /dev/sdb --remove", "as it was before"],
       ]),
     )
@@ -55,7 +55,7 @@ export function adoptCommand(cli: Cli): CommandUnknownOpts {
         else cli.out(removalText(place, removal, dry));
         return;
       }
-      const files = (await runtimeOf(cli, runtime))!;
+      const files = await (dry ? keptRuntimeOf : runtimeOf)(cli, runtime);
       const common = { runtime: files, mode, replaceConfig: force === true, timeMs, version: programVersion() };
       const wishFor = ({ diskId }: VentoyStick): AdoptWish => ({ ...common, diskId: diskId ?? "" });
       // Planned before anybody is asked: what stands against it is told first.

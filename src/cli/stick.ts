@@ -2,6 +2,7 @@
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { Cli } from "./cli.ts";
 import { examplesText } from "./program.ts";
+import { adoptCommand } from "./stick-adopt.ts";
 import { configCommand, updateCommand, verifyCommand } from "./stick-check.ts";
 import { createCommand } from "./stick-create.ts";
 import { addCommand, listCommand, removeCommand } from "./stick-images.ts";
@@ -22,6 +23,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(pullCommand(cli))
     .addCommand(pickCommand(cli))
     .addCommand(persistenceCommand(cli))
+    .addCommand(adoptCommand(cli))
     .addHelpText("after", () =>
       examplesText([
         ["hiperiso stick create stick.img --iso debian.iso", "a stick as an image file"],

@@ -23,7 +23,8 @@ import { encodeTranslation, type TakeoverLine, translateVentoy } from "./transla
 import { holdsOurPart, withOurPart, withoutOurPart } from "./ventoy-menu.ts";
 
 export interface AdoptWish {
-  readonly runtime: StickRuntime;
+  /** Undefined: to look alone, where none is there yet. */
+  readonly runtime: StickRuntime | undefined;
   /** As `init` looks for the disk; empty: the only one with our folder. */
   readonly diskId: string;
   readonly mode: VentoyMode;
@@ -72,7 +73,8 @@ const RUNTIME_FOLDER = "/EFI/hiperiso/";
 /** Reads alone. Throws HiperisoError of kind `usage` where the runtime lacks something, or there is no room. */
 export async function planAdoption(data: StickData, wish: AdoptWish, job: Job): Promise<AdoptPlan> {
   const { runtime, mode, replaceConfig } = wish;
-  const missing = NEEDED.filter((path) => !runtime.files.some((file) => file.path === path));
+  const given = runtime?.files ?? [];
+  const missing = runtime === undefined ? [] : NEEDED.filter((path) => !given.some((file) => file.path === path));
   if (missing.length > 0) {
     throw new HiperisoError({
       what: "adopt the stick",
@@ -90,7 +92,7 @@ export async function planAdoption(data: StickData, wish: AdoptWish, job: Job): 
   const existed = before?.menu_existed ?? (original !== undefined && (original.length > 0 || now?.length === 0));
   const files: AdoptFile[] = [];
   // A loader of ours is of no use here, and Ventoy would list it.
-  for (const file of runtime.files.filter(({ path }) => path.startsWith(RUNTIME_FOLDER)))
+  for (const file of given.filter(({ path }) => path.startsWith(RUNTIME_FOLDER)))
     files.push({ path: `${ADOPTION.runtime}${file.path}`, sizeBytes: await sizeOfEspFile(file), from: file });
   const config = await planConfig(data, before, encodeTranslation(translation), replaceConfig);
   const freeBytes = await checkRoom(data, files);
