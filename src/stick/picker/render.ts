@@ -47,12 +47,14 @@ export function render(state: PickerState, size: ScreenSize, looks: Looks): read
     ...(parts.title === 0 ? [] : [titleLine(title, aside, columns, looks)]),
     ...shown,
     ...Array.from({ length: Math.max(0, bodyRows - shown.length) }, (): Line => []),
-    ...(below.length === 0 || !parts.summary ? [] : below.slice(0, SUMMARY_LINES_MAX)),
+    ...(below.length === 0 || !parts.summary ? [] : below.slice(0, summaryMax(size))),
     ...(parts.help === 0 ? message : [message[0] ?? ([{ text: fitted(help, columns, looks), style: { colour: CYAN } }] as Line)]),
   ].slice(0, rows);
 }
 
-const SUMMARY_LINES_MAX = 8;
+/** What is wrong with the stick stands before what is known of the image: so many of such lines. */
+const NOTES_MAX = 2;
+const summaryMax = ({ rows }: ScreenSize): number => (rows >= 22 ? 8 + NOTES_MAX : 8);
 
 const partsOf = ({ rows }: ScreenSize): { readonly title: 0 | 1; readonly help: 0 | 1; readonly summary: boolean } => ({
   title: rows >= TITLE_ROWS ? 1 : 0,
@@ -62,7 +64,7 @@ const partsOf = ({ rows }: ScreenSize): { readonly title: 0 | 1; readonly help: 
 
 function bodyRowsOf(size: ScreenSize, belowLines: number): number {
   const { title, help, summary } = partsOf(size);
-  return Math.max(1, size.rows - title - help - (summary ? Math.min(belowLines, SUMMARY_LINES_MAX) : 0));
+  return Math.max(1, size.rows - title - help - (summary ? Math.min(belowLines, summaryMax(size)) : 0));
 }
 
 /** The height of the list or text that is shown now: what a page key jumps over. */
@@ -150,10 +152,13 @@ function listView(state: PickerState, size: ScreenSize, looks: Looks): View {
   const { facts, search } = state;
   const found = matches(state);
   const image = currentImage(state);
-  const below: Line[] = image === undefined ? [] : [[{ text: "─".repeat(size.columns) }], ...summaryLines(state, image)];
-  const notes = facts.notes.map((text): Line => [{ text: fitted(text, size.columns, looks), style: { colour: YELLOW } }]);
-  const shownBelow = [...below, ...notes].slice(0, SUMMARY_LINES_MAX + notes.length);
-  const rows = bodyRowsOf(size, shownBelow.length) - searchRows(size);
+  const notes = facts.notes.slice(0, NOTES_MAX).map((text, index): Line => {
+    const more = index === NOTES_MAX - 1 && facts.notes.length > NOTES_MAX ? ` (and ${facts.notes.length - NOTES_MAX} more)` : "";
+    return [{ text: fitted(`${text}${more}`, size.columns, looks), style: { colour: YELLOW } }];
+  });
+  const summary = image === undefined ? [] : summaryLines(state, image);
+  const below: Line[] = notes.length + summary.length === 0 ? [] : [[{ text: "─".repeat(size.columns) }], ...notes, ...summary];
+  const rows = bodyRowsOf(size, below.length) - searchRows(size);
   const free = facts.freeBytes === undefined ? "" : `${sizeText(facts.freeBytes)} free`;
   const count = search === "" ? "" : `${found.length} of ${facts.images.length}`;
   const none = facts.images.length === 0 ? "There are no images on this stick." : "No image has all of these words.";
@@ -172,7 +177,7 @@ function listView(state: PickerState, size: ScreenSize, looks: Looks): View {
             looks,
           )),
     ],
-    below: shownBelow,
+    below,
     help: "Enter boot  → settings, details  Tab sessions  letters search  Esc leave",
   };
 }
