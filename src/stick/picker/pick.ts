@@ -37,7 +37,7 @@ export async function pick({ facts, marked, look }: PickWish, consoles: readonly
 
   const key = (pressed: Key, size: ScreenSize): void => {
     const looks: Looks = { colours: 0, unicode: true };
-    const event = { type: "key", key: pressed, page: pageRows(state, size, looks), reach: reachOf(state, size, looks) } as const;
+    const event = { type: "key", key: pressed, page: pageRows(state, size), reach: reachOf(state, size, looks) } as const;
     const { state: next, choice: made, password } = step(state, event);
     state = next;
     if (made !== undefined) chosen(made);

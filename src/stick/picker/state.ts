@@ -5,17 +5,23 @@
 import type { SettingValues } from "../../config/settings.ts";
 import type { Parameter, SettingName } from "../../contract/parameters.ts";
 import type { Key } from "../../formats/terminal-keys.ts";
-import type { ImageLook, ListedSetting, PickerChoice, PickerFacts, PickerImage } from "./facts.ts";
+import type { ImageLook, ListedSetting, PickerChoice, PickerFacts, PickerImage, PickerSession } from "./facts.ts";
 import { CHANGEABLE, settingsInForce, stepped, typedValue } from "./settings.ts";
 
 export interface PickerState {
   readonly facts: PickerFacts;
   /** As typed. */
   readonly search: string;
-  /** Index among `matches`; 0 where there are none. */
+  /** Images of which title or path hold every word of the search, in their order. */
+  readonly found: readonly PickerImage[];
+  /** Index among those; 0 where there are none. */
   readonly selected: number;
   /** What lies over the list, the topmost last. */
   readonly pages: readonly Page[];
+  /** What is searched, of each image in their order: made once, since there may be thousands. */
+  readonly texts: readonly string[];
+  /** By path, newest first. */
+  readonly sessions: ReadonlyMap<string, readonly PickerSession[]>;
   /** By path: what was changed for this once. */
   readonly changed: ReadonlyMap<string, SettingValues>;
   /** By path: what was found in images that somebody looked at. */
@@ -87,11 +93,28 @@ export interface Stepped {
 }
 
 export function openPicker(facts: PickerFacts, marked?: string): PickerState {
-  const selected = Math.max(
-    0,
-    facts.images.findIndex(({ path }) => path === marked),
-  );
-  return { facts, search: "", selected, pages: [], changed: new Map(), looks: new Map(), opened: new Set(), message: undefined };
+  const sessions = new Map<string, PickerSession[]>();
+  for (const session of facts.sessions) {
+    const others = sessions.get(session.imagePath);
+    if (others === undefined) sessions.set(session.imagePath, [session]);
+    else others.push(session);
+  }
+  return {
+    facts,
+    search: "",
+    found: facts.images,
+    selected: Math.max(
+      0,
+      facts.images.findIndex(({ path }) => path === marked),
+    ),
+    pages: [],
+    texts: facts.images.map(({ title, path }) => folded(`${title}\n${path}`)),
+    sessions,
+    changed: new Map(),
+    looks: new Map(),
+    opened: new Set(),
+    message: undefined,
+  };
 }
 
 export const topPage = ({ pages }: PickerState): Page | undefined => pages.at(-1);
@@ -101,24 +124,12 @@ const SEARCH_MAX = 200;
 /** Lower case and without accents: what people type is not what is on the disk. */
 export const folded = (text: string): string => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 
-/** Images of which title or path hold every word of the search, in their order. */
-export function matches({ facts, search }: Pick<PickerState, "facts" | "search">): readonly PickerImage[] {
-  const words = folded(search)
-    .split(" ")
-    .filter((word) => word !== "");
-  if (words.length === 0) return facts.images;
-  return facts.images.filter(({ title, path }) => {
-    const text = folded(`${title}\n${path}`);
-    return words.every((word) => text.includes(word));
-  });
-}
-
 export const imageAt = (facts: PickerFacts, path: string): PickerImage | undefined => facts.images.find((image) => image.path === path);
 
 /** The image that the person looks at; undefined where none matches. */
 export function currentImage(state: PickerState): PickerImage | undefined {
   const page = topPage(state);
-  return page !== undefined && "path" in page ? imageAt(state.facts, page.path) : matches(state)[state.selected];
+  return page !== undefined && "path" in page ? imageAt(state.facts, page.path) : state.found[state.selected];
 }
 
 /** An image that is looked at and of which nothing is known yet. */
@@ -196,7 +207,7 @@ function moved(selected: number, count: number, key: PressedKey, pageRows: numbe
 }
 
 function listKey(state: PickerState, key: PressedKey, pageRows: number): Stepped {
-  const selected = moved(state.selected, matches(state).length, key, pageRows);
+  const selected = moved(state.selected, state.found.length, key, pageRows);
   if (selected !== undefined) return { state: { ...state, selected } };
   if (key.type === "text") return { state: searched(state, state.search + key.text) };
   const image = currentImage(state);
@@ -226,9 +237,12 @@ function listKey(state: PickerState, key: PressedKey, pageRows: number): Stepped
 /** The image that was marked stays so where it still matches. */
 function searched(state: PickerState, search: string): PickerState {
   if (search.length > SEARCH_MAX) return state;
-  const marked = matches(state)[state.selected];
-  const now = { ...state, search };
-  return { ...now, selected: Math.max(0, marked === undefined ? 0 : matches(now).indexOf(marked)) };
+  const words = folded(search)
+    .split(" ")
+    .filter((word) => word !== "");
+  const found = state.facts.images.filter((_, index) => words.every((word) => state.texts[index]?.includes(word)));
+  const marked = state.found[state.selected];
+  return { ...state, search, found, selected: Math.max(0, marked === undefined ? 0 : found.indexOf(marked)) };
 }
 
 function imageKey(state: PickerState, page: Extract<Page, { type: "image" }>, key: PressedKey, pageRows: number): Stepped {

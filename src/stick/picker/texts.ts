@@ -40,8 +40,8 @@ export const verdictColour = ({ result }: Pick<PickerSession, "result">): number
   result === "success" ? GREEN : result === "failure" ? RED : YELLOW;
 
 /** Newest first. */
-export const sessionsOf = (sessions: readonly PickerSession[], path: string | undefined): readonly PickerSession[] =>
-  path === undefined ? sessions : sessions.filter(({ imagePath }) => imagePath === path);
+export const sessionsOf = (state: PickerState, path: string | undefined): readonly PickerSession[] =>
+  path === undefined ? state.facts.sessions : (state.sessions.get(path) ?? []);
 
 /** What of its bytes is known. */
 export function sumText({ state, sha256 }: PickerImage): string {
@@ -72,8 +72,8 @@ export function summaryLines(state: PickerState, image: PickerImage): readonly (
   const look = state.looks.get(image.path);
   const plain = (text: string): readonly Span[] => [{ text }];
   const changed = image.modifiedMs === null ? "" : `, changed ${new Date(image.modifiedMs).toISOString().slice(0, 10)}`;
-  const last = sessionsOf(state.facts.sessions, image.path)[0];
-  const count = sessionsOf(state.facts.sessions, image.path).length;
+  const [last] = sessionsOf(state, image.path);
+  const count = sessionsOf(state, image.path).length;
   return [
     ...(image.tip === undefined ? [] : [plain(image.tip)]),
     plain(image.path),

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { emptyConfig } from "../../../src/config/hiperiso-json.ts";
-import { currentImage, matches, openPicker, step, topPage, wantedLook } from "../../../src/stick/picker/state.ts";
-import { facts, image, look, play, screen, TRAPS } from "./stick-facts.ts";
+import { currentImage, openPicker, step, topPage, wantedLook } from "../../../src/stick/picker/state.ts";
+import { facts, image, look, play, screen, session, TRAPS } from "./stick-facts.ts";
 
 const many = facts({ images: Array.from({ length: 100 }, (_, index) => image(`/ISOs/image-${String(index).padStart(3, "0")}.iso`)) });
 const marked = (pressed: string, given = many): string | undefined => currentImage(play(given, pressed).state)?.path;
@@ -43,7 +43,7 @@ describe("the list of images", () => {
 });
 
 describe("the search", () => {
-  const found = (search: string) => matches({ facts: facts(), search }).map(({ path }) => path);
+  const found = (search: string) => play(facts(), search).state.found.map(({ path }) => path);
 
   test("finds every word in title or path, whatever the case and the accents", () => {
     expect(found("DEB")).toEqual(["/ISOs/debian.iso"]);
@@ -181,6 +181,14 @@ describe("before a boot", () => {
 test("Ctrl-C leaves by the last way from everywhere", () => {
   for (const pressed of ["", "<right>", "<right><down><down><enter>", "<tab>", "<escape>"])
     expect(play(facts(), `${pressed}<ctrl-c>`).choice).toEqual({ type: "leave", way: "poweroff" });
+});
+
+test("ten thousand images and sessions are searched and drawn as the few that are seen", () => {
+  const images = Array.from({ length: 10_000 }, (_, index) => image(`/ISOs/folder-${index % 100}/image-${index}.iso`));
+  const sessions = images.map(({ path }, index) => session(path, { result: index % 2 === 0 ? "success" : "failure" }));
+  const { state } = play(facts({ images, sessions }), "<end>9876<backspace>");
+  expect(state.found.map(({ title }) => title)).toContain("image-9870.iso");
+  expect(screen(play(state, "<end>").state).join("\n")).toMatch(/image-9879\.iso.*failure/);
 });
 
 test("any keys on any screen give a picker that can be drawn and left", () => {

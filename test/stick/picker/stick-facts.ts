@@ -127,7 +127,7 @@ export function play(given: PickerFacts | PickerState, pressed: string, size: Sc
   let state = "facts" in given ? given : openPicker(given);
   let password: string | undefined;
   for (const key of keys(pressed)) {
-    const now = step(state, { type: "key", key, page: pageRows(state, size, LOOKS), reach: reachOf(state, size, LOOKS) });
+    const now = step(state, { type: "key", key, page: pageRows(state, size), reach: reachOf(state, size, LOOKS) });
     state = now.state;
     password = now.password?.text ?? password;
     if (now.choice !== undefined) return { state, choice: now.choice, password };
