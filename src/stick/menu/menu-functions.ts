@@ -5,6 +5,9 @@
  * Its variables begin with `hiso_`; what a person changes for one boot stands in `HISO_…` (CONTRACT section 1). GRUB keeps variables by menu: one that a
  * submenu changes has its old value again when it is left, and only those that are exported are seen in it. So a menu of settings opens itself anew, one
  * level deeper, with each choice.
+ *
+ * A title or name that begins with `-` is taken for an option: so options come first and `--` ends them, and expressions are asked of paths, which begin
+ * with a slash.
  */
 import { DISPLAYS, environmentNameOf, FIRMWARES, PARAMETERS, type Parameter, TRACE_LEVELS } from "../../contract/parameters.ts";
 import { STICK_ESP, STICK_PARAMETERS } from "../../contract/stick.ts";
@@ -246,8 +249,8 @@ function imageFunctions(): readonly string[] {
     ...define("hiso_image", [
       'set hiso_path="$1"',
       "export hiso_path",
-      'if [ -n "$4" ]; then menuentry "Cannot be booted: $4" --unrestricted { true; }; fi',
-      'if [ -n "$2" ]; then menuentry "$2" --unrestricted { true; }; fi',
+      'if [ -n "$4" ]; then menuentry --unrestricted -- "Cannot be booted: $4" { true; }; fi',
+      'if [ -n "$2" ]; then menuentry --unrestricted -- "$2" { true; }; fi',
       'set hiso_verb="Boot recorded"',
       'if [ -n "$4" ]; then set hiso_verb="Boot recorded all the same"; fi',
       `menuentry "$hiso_verb" --unrestricted --hotkey=r --id ${RECORDED_ID} { hiso_start "$hiso_path"; }`,
@@ -262,11 +265,11 @@ function imageFunctions(): readonly string[] {
       'set hiso_title="$2"',
       'if [ -n "$5" ]; then set hiso_title="$2  [cannot be booted]"; fi',
       'if [ -n "$6" ]; then',
-      '  submenu "$hiso_title  [password of $6]" "$1" "$3" "$4" "$5" --class image --id "$1" --users "$6" { hiso_image "$2" "$3" "$4" "$5"; }',
+      '  submenu --class image --id "$1" --users "$6" -- "$hiso_title  [password of $6]" "$1" "$3" "$4" "$5" { hiso_image "$2" "$3" "$4" "$5"; }',
       'elif [ -n "$hiso_locked" ]; then',
-      '  submenu "$hiso_title" "$1" "$3" "$4" "$5" --class image --id "$1" { hiso_image "$2" "$3" "$4" "$5"; }',
+      '  submenu --class image --id "$1" -- "$hiso_title" "$1" "$3" "$4" "$5" { hiso_image "$2" "$3" "$4" "$5"; }',
       "else",
-      '  submenu "$hiso_title" "$1" "$3" "$4" "$5" --class image --id "$1" --unrestricted { hiso_image "$2" "$3" "$4" "$5"; }',
+      '  submenu --class image --id "$1" --unrestricted -- "$hiso_title" "$1" "$3" "$4" "$5" { hiso_image "$2" "$3" "$4" "$5"; }',
       "fi",
     ]),
   ];
@@ -283,7 +286,7 @@ function scanFunctions(): readonly string[] {
       'for hiso_f in "($hiso_data)$hiso_at"/*; do',
       "  set hiso_p=",
       "  if regexp --set=1:hiso_p --set=2:hiso_n '^\\([^)]*\\)(.*/([^/]*))$' \"$hiso_f\"; then true; fi",
-      '  if [ -n "$hiso_p" ]; then if regexp \'^[.]\' "$hiso_n"; then true; elif $2 "$hiso_p"; then true; else hiso_new "$hiso_p" "$hiso_n" "$3"; fi; fi',
+      '  if [ -n "$hiso_p" ]; then if regexp \'/[.][^/]*$\' "$hiso_p"; then true; elif $2 "$hiso_p"; then true; else hiso_new "$hiso_p" "$hiso_n" "$3"; fi; fi',
       "done",
     ]),
     ...define("hiso_new", [
@@ -291,7 +294,7 @@ function scanFunctions(): readonly string[] {
       // What is our own is no image.
       '  if [ "$1" = /hiperiso ]; then return; fi',
       "  if regexp --set=1:hiso_deeper '^x(x*)$' \"$3\"; then",
-      '    submenu "$2/" "$1" "$hiso_deeper" --class folder --id "$1" --unrestricted { hiso_folder "$2" hiso_none "$3"; }',
+      '    submenu --class folder --id "$1" --unrestricted -- "$2/" "$1" "$hiso_deeper" { hiso_folder "$2" hiso_none "$3"; }',
       "  fi",
       "  return",
       "fi",
@@ -301,9 +304,9 @@ function scanFunctions(): readonly string[] {
       "set hiso_user=",
       "set hiso_hidden=",
       "set hiso_because=",
-      `if regexp ${grubWord(IMAGE_PATTERN)} "$2"; then`,
+      `if regexp ${grubWord(IMAGE_PATTERN)} "$1"; then`,
       "  if [ -s \"($hiso_data)$1\" ]; then true; else set hiso_because='it is empty'; fi",
-      `elif regexp ${grubWord(PACKED_PATTERN)} "$2"; then`,
+      `elif regexp ${grubWord(PACKED_PATTERN)} "$1"; then`,
       "  set hiso_because='it is packed: unpack it first'",
       "else",
       "  return",

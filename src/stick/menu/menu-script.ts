@@ -138,7 +138,7 @@ class MenuWriter {
     const scan =
       depth > 0 && this.#isScanned(path) ? [`  hiso_folder ${grubWord(path)} ${this.known(path)} ${"x".repeat(depth - 1) || "-"}`] : [];
     this.#functions.push([`function ${name} {`, ...inside.map((line) => `  ${line}`), ...scan, "}"].join("\n"));
-    return `submenu ${grubWord(`${title}/`)} --class folder --id ${grubWord(path)} --unrestricted { ${name}; }`;
+    return `submenu --class folder --id ${grubWord(path)} --unrestricted -- ${grubWord(`${title}/`)} { ${name}; }`;
   }
 
   #isScanned(path: string): boolean {
