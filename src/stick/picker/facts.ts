@@ -76,7 +76,7 @@ export type PickerChoice =
 
 /** Images as the boot menu shows them: hidden ones left out, and those that lie too deep; what is gone at the end. */
 export function pickerImages(images: readonly ListedImage[], config: Config): readonly PickerImage[] {
-  const { menu, menuAlias, menuTip } = config;
+  const { menu, menuAlias, menuTip, choices } = config;
   return images
     .filter(
       ({ path, state }) =>
@@ -91,7 +91,7 @@ export function pickerImages(images: readonly ListedImage[], config: Config): re
       title: firstMatch(menuAlias, path)?.alias ?? basename(path),
       tip: firstMatch(menuTip, path)?.tip,
       isLocked: firstMatch(menu.imagePasswords, path) !== undefined,
-      entries: [],
+      entries: (firstMatch(choices, path)?.entries ?? []).map(({ name, values }) => ({ name, settings: values })),
     }))
     .sort((a, b) => Number(a.state === "missing") - Number(b.state === "missing"));
 }
