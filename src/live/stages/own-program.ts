@@ -23,13 +23,7 @@ export const ownProgramStage = stageKind({
   revision: 1,
   options: Options,
   inputs: {},
-  ingredients: async () => {
-    const files = await ownFiles();
-    const digests = await Promise.all(
-      files.map(async ({ path, from }) => [path, sha256(typeof from === "string" ? await readFile(from) : from)]),
-    );
-    return { files: sha256(canonicalJson(digests)) };
-  },
+  ingredients: async () => ({ files: await digestOf(await ownFiles()) }),
 
   async run({ into }, run) {
     const files = (await ownFiles()).map((file) => ({ ...file, path: `${into}/${file.path}` }));
@@ -37,13 +31,34 @@ export const ownProgramStage = stageKind({
   },
 });
 
+/** Below `dist`: says what the bundle beside it was made from. */
+export const BUNDLE_SOURCE = "bundled/source.json";
+const BUNDLED = "bundled/";
+
 /** What the program reads while it runs, beside its code. */
 const DATA = ["package.json", "LICENSE", "trace", "scripts/system-packages.json"];
-/** Of our code and that of others: what Node reads. */
+/** Of our code and that of others: what Node reads. Only folders at a package's top can be told by their names. */
 const CODE = /\.(?:js|cjs|mjs|json)$|(?:^|\/)LICEN[CS]E[^/]*$/i;
-const NOT_RUN = /(?:^|\/)(?:tests?|docs?|examples?|benchmarks?|\.[^/]+)(?:\/|$)|\.d\.[cm]?ts$|(?:^|\/)package-lock\.json$/;
+const NOT_RUN = /^(?:tests?|docs?|examples?|benchmarks?|browser|\.[^/]+)\/|\.d\.[cm]?ts$|(?:^|\/)package-lock\.json$/;
+/** Of a package whose code is in the bundle: who made it, and what it may be used for. */
+const TERMS = /^(?:package\.json|LICEN[CS]E[^/]*)$/i;
 
 async function ownFiles(): Promise<readonly SourceFile[]> {
+  const compiled = await compiledFiles();
+  const bundle = await bundledFiles();
+  const files: SourceFile[] = [...(bundle ?? compiled)];
+  for (const path of DATA) files.push(...(await filesBelow(OWN_FOLDER, path, () => true)));
+  const wanted = bundle === undefined ? (path: string) => CODE.test(path) && !NOT_RUN.test(path) : (path: string) => TERMS.test(path);
+  for (const [place, folder] of await dependencies(await realpath(OWN_FOLDER))) {
+    const own = await filesBelow(folder, "", wanted);
+    files.push(...own.map((file) => ({ ...file, path: `${place}/${file.path}` })));
+  }
+  return files
+    .map((file) => (file.path === "dist/cli/hiperiso.js" ? { ...file, mode: 0o755 } : file))
+    .sort((one, other) => (one.path < other.path ? -1 : 1));
+}
+
+async function compiledFiles(): Promise<readonly SourceFile[]> {
   const program = join(OWN_FOLDER, "dist", "cli", "hiperiso.js");
   if (!(await isFile(program))) {
     throw new HiperisoError({
@@ -54,16 +69,25 @@ async function ownFiles(): Promise<readonly SourceFile[]> {
       hint: "npm run build",
     });
   }
-  const files: SourceFile[] = [];
-  for (const path of ["dist", ...DATA])
-    files.push(...(await filesBelow(OWN_FOLDER, path, (name) => !path.startsWith("dist") || CODE.test(name))));
-  for (const [place, folder] of await dependencies(await realpath(OWN_FOLDER))) {
-    const own = await filesBelow(folder, "", (path) => CODE.test(path) && !NOT_RUN.test(path));
-    files.push(...own.map((file) => ({ ...file, path: `${place}/${file.path}` })));
-  }
-  return files
-    .map((file) => (file.path === "dist/cli/hiperiso.js" ? { ...file, mode: 0o755 } : file))
-    .sort((one, other) => (one.path < other.path ? -1 : 1));
+  return await filesBelow(OWN_FOLDER, "dist", (path) => path.endsWith(".js") && !path.startsWith(`dist/${BUNDLED}`));
+}
+
+/** SHA-256 of the compiled program: names and contents. */
+export const compiledDigest = async (): Promise<string> => await digestOf(await compiledFiles());
+
+async function digestOf(files: readonly SourceFile[]): Promise<string> {
+  const digests: (readonly [string, string])[] = [];
+  for (const { path, from } of files) digests.push([path, sha256(typeof from === "string" ? await readFile(from) : from)]);
+  return sha256(canonicalJson(digests.sort(([one], [other]) => (one < other ? -1 : 1))));
+}
+
+/** The bundle at the places of the compiled program; undefined where there is none, or one of another program than the compiled. */
+async function bundledFiles(): Promise<readonly SourceFile[] | undefined> {
+  const text = await readFile(join(OWN_FOLDER, "dist", BUNDLE_SOURCE), "utf8").catch(() => undefined);
+  if (text === undefined || z.object({ compiled: z.string() }).safeParse(JSON.parse(text)).data?.compiled !== (await compiledDigest()))
+    return undefined;
+  const files = await filesBelow(OWN_FOLDER, `dist/${BUNDLED.slice(0, -1)}`, (path) => path.endsWith(".js"));
+  return files.map((file) => ({ ...file, path: file.path.replace(`dist/${BUNDLED}`, "dist/cli/") }));
 }
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isFile() ?? false;

@@ -1,5 +1,5 @@
 /**
- * A root file system: one to begin with (or none), another laid over it, then packages, files, users, services and scripts. What runs in it runs in a sandbox; where nothing
+ * A root file system: one to begin with (or none), then packages, files, users, services and scripts. What runs in it runs in a sandbox; where nothing
  * does, archives are merged and nothing is unpacked.
  */
 import { copyFile, link, mkdir, readFile, stat } from "node:fs/promises";
@@ -99,7 +99,7 @@ export const rootfsStage = stageKind({
   kind: "rootfs",
   revision: 2,
   options: Options,
-  inputs: { base: "optional", over: "optional", busybox: "optional", kernel: "optional" },
+  inputs: { base: "optional", busybox: "optional", kernel: "optional" },
   needs: (options) => ({ cores: 1, memoryMb: runsNothing(options) ? 256 : 768 }),
 
   async ingredients({ files, scripts }, surroundings) {
@@ -209,7 +209,6 @@ async function putFiles(tree: TreeFiles, options: Options, { planFolder, inputs,
   if (program === undefined && Object.keys(busybox).length > 0) {
     throw new HiperisoError({ what: "put busybox into a root file system", expected: 'the input "busybox"', found: "none", kind: "usage" });
   }
-  if (inputs["over"] !== undefined) await tree.putArchive(join(inputs["over"], "root.tar"));
   if (inputs["kernel"] !== undefined) await tree.putArchive(join(inputs["kernel"], "modules.tar"));
   await tree.put([
     ...Object.entries(folders).map(([path, mode]): TreeEntry => ({ kind: "directory", path, mode: Number.parseInt(mode, 8) })),

@@ -1,15 +1,16 @@
 /** A root file system as a compressed image that is only read, the live medium's root: squashfs or erofs, on request with a tree of hashes. */
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, open, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, open, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
 import { type ByteText, joined, readable } from "../../formats/byte-text.ts";
+import { isPlainPath } from "../../formats/file-tree.ts";
 import { writeTar } from "../../formats/tar.ts";
-import type { TarMember } from "../../formats/tar-entry.ts";
+import { type TarMember, wholeContent } from "../../formats/tar-entry.ts";
 import { readTar } from "../../formats/tar-reader.ts";
 import { hashVerityTree, VERITY_BLOCK_BYTES } from "../../formats/verity.ts";
 import { writtenBehind } from "../../host/write-behind.ts";
@@ -94,14 +95,15 @@ interface ImageFacts {
 }
 
 /**
- * Output: `root.squashfs` or `root.erofs`, `image.json`, and with `verity` also `root.verity`. The kernel stage's modules go into the root file
+ * Output: `root.squashfs` or `root.erofs`, `image.json`, and with `verity` also `root.verity`. With the input `onto`, the output of another such stage, the
+ * root's files come behind what that image has. The kernel stage's modules go into the root file
  * system. The tar that it is made from carries owners and devices, so a squashfs needs no rights.
  */
 export const squashfsStage = stageKind({
   kind: "squashfs",
   revision: 2,
   options: Options,
-  inputs: { root: "required", kernel: "optional" },
+  inputs: { root: "required", kernel: "optional", onto: "optional" },
   needs: { cores: "all", memoryMb: 1024 },
 
   async ingredients({ format }, surroundings) {
@@ -118,6 +120,14 @@ export const squashfsStage = stageKind({
     const file = `root.${options.format}`;
     const target = join(run.output, file);
     const modules = new Set<string>();
+    const onto = run.inputs["onto"];
+    if (onto !== undefined) {
+      const sizeBytes = await appendTo(onto, root, target, options, run);
+      const { modules: there } = await readImageFacts(onto);
+      const verity = options.verity ? { verity: await addVerity(target, run) } : {};
+      await writeImageFacts(run.output, { format: options.format, file, sizeBytes, modules: there, ...verity });
+      return;
+    }
     const merged = mergedRoot(root, kernel === undefined ? undefined : join(kernel, "modules.tar"), modules);
     if (options.format === "squashfs") {
       const lost: string[] = [];
@@ -128,9 +138,68 @@ export const squashfsStage = stageKind({
     const verity = options.verity ? { verity: await addVerity(target, run) } : {};
     const sizeBytes = (await stat(target)).size;
     const facts: ImageFacts = { format: options.format, file, sizeBytes, modules: [...modules].sort(), ...verity };
-    await writeFile(join(run.output, "image.json"), `${JSON.stringify(facts, null, 2)}\n`);
+    await writeImageFacts(run.output, facts);
   },
 });
+
+const writeImageFacts = (output: string, facts: ImageFacts): Promise<void> =>
+  writeFile(join(output, "image.json"), `${JSON.stringify(facts, null, 2)}\n`);
+
+const readImageFacts = async (output: string): Promise<ImageFacts> =>
+  JSON.parse(await readFile(join(output, "image.json"), "utf8")) as ImageFacts;
+
+/**
+ * The squashfs of the stage `onto`, and behind it what is in `root`, whose folders at the top must be new: what was compressed there is not compressed
+ * again. mksquashfs appends no archive, only folders, of which it keeps all but the owners: they are root's. Gives the size.
+ */
+async function appendTo(onto: string, root: string, target: string, options: Options, run: StageRun): Promise<number> {
+  if (options.format !== "squashfs") {
+    throw new HiperisoError({ what: "put files behind an image", expected: "a squashfs", found: options.format, kind: "usage" });
+  }
+  const folder = join(run.scratch, "appended");
+  await mkdir(folder);
+  for await (const member of readTar(createReadStream(root), { where: root })) {
+    const { kind, mode, uid, gid, path } = member.entry;
+    const name = readable(path);
+    if (name === "") continue;
+    if (!isPlainPath(name) || (kind !== "file" && kind !== "directory") || uid !== 0 || gid !== 0) {
+      const found = `${kind} of ${uid}:${gid}`;
+      throw new HiperisoError({
+        what: "put files behind an image",
+        where: `/${name}`,
+        expected: "files and folders of root",
+        found,
+        kind: "usage",
+      });
+    }
+    if (kind === "directory") await mkdir(join(folder, name), { recursive: true });
+    else await pipeline(Readable.from(wholeContent(member)), createWriteStream(join(folder, name)));
+    await chmod(join(folder, name), kind === "directory" ? mode | 0o700 : mode);
+  }
+  const { epochS, env, job, log, cores } = run;
+  const tool = { env, signal: job.signal, log };
+  const base = join(onto, "root.squashfs");
+  const there = new Set((await runTool("unsquashfs", ["-l", "-d", "", "-max-depth", "1", base], tool)).split("\n"));
+  const twice = (await readdir(folder)).filter((name) => there.has(`/${name}`));
+  if (twice.length > 0) {
+    const where = twice.map((name) => `/${name}`).join(", ");
+    throw new HiperisoError({
+      what: "put files behind an image",
+      where,
+      expected: "names that the image has not at its top",
+      found: "both have them",
+      kind: "usage",
+    });
+  }
+  await copyFile(base, target);
+  const times = ["-mkfs-time", `${epochS}`, "-all-time", `${epochS}`, "-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"];
+  await runTool(
+    "mksquashfs",
+    [folder, target, "-all-root", "-no-recovery", ...times, "-processors", `${cores}`, "-no-progress", "-quiet"],
+    tool,
+  );
+  return (await stat(target)).size;
+}
 
 /** Where modules are: `lib/modules/<release>/…`, or below usr/lib. */
 const MODULES = /^(?:usr\/)?lib\/modules\/([^/]+)\/modules\.dep$/;

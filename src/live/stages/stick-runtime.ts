@@ -9,6 +9,10 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
 import { STICK_ESP } from "../../contract/stick.ts";
+import { readable } from "../../formats/byte-text.ts";
+import { readTar } from "../../formats/tar-reader.ts";
+import { collectPackages } from "../packages/collected.ts";
+import { PackageSchema } from "../packages/installed-package.ts";
 import { readSourceTree, treeDigest } from "../source-files.ts";
 import { type StageRun, stageKind } from "../stage.ts";
 
@@ -34,7 +38,10 @@ export const stickRuntimeStage = stageKind({
   kind: "stick-runtime",
   revision: 1,
   options: Options,
-  inputs: { loaders: "required", kernel: "required", initramfs: "required", image: "required", firmware: "required", modules: "optional" },
+  inputs: {
+    ...{ loaders: "required", kernel: "required", initramfs: "required", image: "required", firmware: "required", modules: "optional" },
+    ...{ root: "required", own: "required", "kernel-package": "required", "busybox-package": "required", "loader-package": "required" },
+  },
   ingredients: async () => ({ traces: treeDigest(await readSourceTree(TRACES)) }),
 
   async run({ room_mib }, run) {
@@ -55,8 +62,20 @@ export const stickRuntimeStage = stageKind({
     await mkdir(join(output, "esp/EFI/debian"), { recursive: true });
     await writeFile(join(output, "esp/EFI/debian/grub.cfg"), SIGNED_CONFIG);
     const files = await filesOf(join(output, "esp"));
-    const facts: RuntimeFacts = { files: [...files], used_bytes: clustersOf(files), room_bytes: room_mib * 2 ** 20 };
+    const packages = await collectPackages(sourcesOf(inputs), run);
+    const facts: RuntimeFacts = {
+      files: [...files],
+      ...{ used_bytes: clustersOf(files), room_bytes: room_mib * 2 ** 20 },
+      contents: [...(await contentsOf(inputs["root"]!)), ...(await contentsOf(inputs["own"]!))],
+      packages: packages.map(({ terms: _, ...one }) => ({ ...one, licences: [...one.licences] })),
+    };
     checkRoom(facts);
+    await mkdir(join(output, "licences"));
+    for (const { manager, name, version, terms } of packages) {
+      // What a package says of itself decides no path.
+      const file = `${name}_${version}.${manager}.txt`.replaceAll(/[^A-Za-z0-9@+._-]/g, "-").replace(/^\./, "-");
+      if (terms !== undefined) await writeFile(join(output, "licences", file), terms);
+    }
     await writeFile(join(output, "runtime.json"), `${JSON.stringify(facts, null, 2)}\n`);
   },
 });
@@ -79,6 +98,10 @@ export const RuntimeFactsSchema = z.object({
   files: z.array(RuntimeFileSchema),
   used_bytes: z.int().min(0).describe("In whole clusters."),
   room_bytes: z.int().min(0),
+  contents: z
+    .array(z.object({ what: z.string(), size_bytes: z.int().min(0) }))
+    .describe("What the root image holds, before it is compressed: large files by their paths, the rest by folders."),
+  packages: z.array(PackageSchema),
 });
 export type RuntimeFacts = z.infer<typeof RuntimeFactsSchema>;
 
@@ -92,6 +115,26 @@ async function filesOf(folder: string): Promise<readonly RuntimeFile[]> {
     files.push({ path: place.slice(folder.length), size_bytes: (await stat(place)).size, sha256: hash.digest("hex") });
   }
   return files.sort((one, other) => (one.path < other.path ? -1 : 1));
+}
+
+const sourcesOf = (inputs: StageRun["inputs"]) => ({
+  trees: [inputs["root"]!, inputs["own"]!],
+  packages: [inputs["kernel-package"]!, inputs["busybox-package"]!, inputs["loader-package"]!],
+});
+
+/** Smaller files are summed up by their folder. */
+const LARGE_BYTES = 2 ** 20;
+
+async function contentsOf(folder: string): Promise<RuntimeFacts["contents"]> {
+  const sums = new Map<string, number>();
+  const tar = join(folder, "root.tar");
+  for await (const { entry } of readTar(createReadStream(tar), { where: tar })) {
+    if (entry.kind !== "file") continue;
+    const path = `/${readable(entry.path)}`;
+    const what = entry.sizeBytes >= LARGE_BYTES ? path : `${path.split("/").slice(0, 4).slice(0, -1).join("/")}/…`;
+    sums.set(what, (sums.get(what) ?? 0) + entry.sizeBytes);
+  }
+  return [...sums].map(([what, size_bytes]) => ({ what, size_bytes })).sort((one, other) => other.size_bytes - one.size_bytes);
 }
 
 const CLUSTER_BYTES = 4096;
