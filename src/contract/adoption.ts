@@ -27,7 +27,7 @@ export const adoptionSchema = z.looseObject({
   complete: z.boolean(),
   /** Whose part of `ventoy.json` was taken: `uefi`, `legacy`, … */
   mode: z.string(),
-  /** Folders that were not there before, those above first. */
+  /** Folders that were not there before, those above first; without `/hiperiso` itself. */
   folders: z.array(z.string().startsWith("/")),
   /** What is `generated` is written anew when the images or the configuration change. */
   files: z.array(z.looseObject({ path: z.string().startsWith("/"), size_bytes: z.int().min(0), sha256, generated: z.boolean() })),

@@ -185,7 +185,9 @@ async function firstRecord(
   const menu = [STICK_ESP.menu, STICK_ESP.menuPart, STICK_ESP.debianMenu].map((path) => `${ADOPTION.runtime}${path}`);
   const wanted = [...files.map(({ path }) => path), ...menu, `${ADOPTION.before}/x`, ADOPTION.ventoyMenu].flatMap(parentsOf);
   const folders: string[] = [];
-  for (const folder of new Set(wanted)) if ((await tree.stat(at(folder))) === undefined) folders.push(folder);
+  // The one of the record goes when nothing is in it any more, whoever made it.
+  for (const folder of new Set(wanted))
+    if (folder !== STICK_DATA.folder && (await tree.stat(at(folder))) === undefined) folders.push(folder);
   const hasConfig = (await tree.stat(at(STICK_DATA.config))) !== undefined;
   return {
     version: 1,
@@ -416,8 +418,8 @@ export async function removeAdoption(
   }
   // What stays there must not come up in Ventoy's menu.
   if (kept.length === 0) await remove(ADOPTION.ignore);
-  const folders = (adoption?.folders ?? []).filter((folder) => folder !== STICK_DATA.folder).toReversed();
-  for (const folder of folders) if (!isGone(folder, removed) && (await isEmptyBut(data, folder, removed))) await remove(folder);
+  for (const folder of (adoption?.folders ?? []).toReversed())
+    if (!isGone(folder, removed) && (await isEmptyBut(data, folder, removed))) await remove(folder);
   // The record is what a second try goes by: of all that matters it goes last.
   await remove(ADOPTION.record);
   if (kept.length === 0 && (await isEmptyBut(data, STICK_DATA.folder, removed))) await remove(STICK_DATA.folder);

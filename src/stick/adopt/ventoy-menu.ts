@@ -38,26 +38,32 @@ export function withOurPart(before: Uint8Array | undefined): Uint8Array {
 /** The menu file without our part: what the person wrote, also what was added since. */
 export function withoutOurPart(now: Uint8Array): Uint8Array {
   let text: string = fromBytes(now);
-  for (const [begin, head] of [
-    [BEGIN, ""],
-    [BEGIN_IN_LINE, "\n"],
-  ] as const) {
-    for (let from = 0; ; ) {
-      const start = text.indexOf(begin, from);
-      const end = start === -1 ? -1 : text.indexOf(END, start);
-      if (end === -1) break;
-      const isLine = start === 0 || text[start - 1] === "\n";
-      if (!isLine) {
-        from = start + begin.length;
-        continue;
-      }
-      const ours = head !== "" && start > 0 ? start - 1 : start;
-      const after = end + END.length;
-      text = text.slice(0, ours) + text.slice(text[after] === "\n" ? after + 1 : after);
-      from = ours;
+  for (let from = 0; ; ) {
+    const end = text.indexOf(END, from);
+    if (end === -1) break;
+    // The nearest beginning: a line like it that stands alone somewhere above is the person's.
+    const [start, inLine] = nearestBegin(text, end);
+    if (start === -1) {
+      from = end + END.length;
+      continue;
     }
+    const ours = inLine && start > 0 ? start - 1 : start;
+    const after = end + END.length;
+    text = text.slice(0, ours) + text.slice(text[after] === "\n" ? after + 1 : after);
+    from = ours;
   }
   return toBytes(text as ByteText);
+}
+
+/** Where a line begins in front of `end` that begins our part; -1 where none does. `inLine`: the line end in front of it is ours. */
+function nearestBegin(text: string, end: number): readonly [start: number, inLine: boolean] {
+  const lastLine = (begin: string): number => {
+    for (let at = text.lastIndexOf(begin, end); at !== -1; at = at === 0 ? -1 : text.lastIndexOf(begin, at - 1))
+      if (at === 0 || text[at - 1] === "\n") return at;
+    return -1;
+  };
+  const [plain, inLine] = [lastLine(BEGIN), lastLine(BEGIN_IN_LINE)];
+  return plain > inLine ? [plain, false] : [inLine, true];
 }
 
 export const holdsOurPart = (now: Uint8Array): boolean => withoutOurPart(now).length !== now.length;
