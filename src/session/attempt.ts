@@ -132,6 +132,7 @@ export async function runAttempt(
   });
   using ticking = every(TICK_MS, () => onEvent({ type: "tick", elapsedMs: elapsedMs(), lastLine: console_.lastLine }));
   follower.start((error) => watch.fail(error));
+  void endWithoutRoom(directory, recording.roomKeptBytes, watch);
   const driven = driver.run(recording.drive, watch);
   guest.qmp.execute("cont").catch((error: unknown) => watch.fail(error));
   const stop = await stopped.finally(() => driver.end());

@@ -370,3 +370,13 @@ describe("a boot that is driven", () => {
     expect((await ended()).ending).toMatchObject({ reason: "goal", detail: "script: off" });
   });
 });
+
+test("a disk that is nearly full ends the boot while there is still room for its last files", async () => {
+  await recordBoot(recording("tcg", { tcg: { prints: "[    0.000000] Linux version 6.1.0 (x)\r\n" } }, { roomKeptBytes: 1n << 62n }));
+  const { session, status, ending, files, report } = await ended();
+  expect(session).toMatchObject({ status: "complete", result: "incomplete" });
+  expect(status.stage).toBe("session_complete");
+  expect(ending).toMatchObject({ reason: "no_room", detail: expect.stringMatching(/only \d+ MiB are free/), qemu_exit_code: 0 });
+  expect(report.boot_stage_final).toBe("kernel");
+  expect(files).toContain("report.html");
+});
