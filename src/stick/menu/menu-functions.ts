@@ -14,7 +14,7 @@ import { STICK_ESP, STICK_PARAMETERS } from "../../contract/stick.ts";
 import { grubWord } from "../../formats/escape-grub.ts";
 import { IMAGE_EXTENSIONS } from "../image-sources.ts";
 import { DIRECT_FAMILIES, type DirectFamily, LOOPBACK_CONFIG } from "./direct-boot.ts";
-import { RECORDED_ID } from "./stick-menu.ts";
+import { RECORDED_ID, TOO_LONG } from "./stick-menu.ts";
 
 /** Where the menu's own files and the runtime stand, and how the kernel is told. */
 export interface MenuPlace {
@@ -51,7 +51,6 @@ const CHANGEABLE: readonly { readonly setting: Parameter["setting"]; readonly ti
 interface Changeable {
   readonly title: string;
   readonly variable: string;
-  readonly parameter: string;
   readonly choices: readonly { readonly value: string; readonly title: string }[];
 }
 
@@ -60,7 +59,7 @@ const changeable: readonly Changeable[] = CHANGEABLE.flatMap(({ setting, title, 
   const variable = row === undefined ? undefined : environmentNameOf(row);
   if (row?.kernel === undefined || variable === undefined) return [];
   const titleOf = (value: string) => (row.value.type === "switch" ? { 0: "no", 1: "yes" }[value] : undefined) ?? value;
-  return [{ title, variable, parameter: row.kernel, choices: choices.map((value) => ({ value, title: titleOf(value) })) }];
+  return [{ title, variable, choices: choices.map((value) => ({ value, title: titleOf(value) })) }];
 });
 
 /** `IMG` as a person may write it, too. */
@@ -68,6 +67,9 @@ const anyCase = (text: string): string => text.replace(/[a-z]/g, (letter) => `[$
 const IMAGE_PATTERN = `\\.(${IMAGE_EXTENSIONS.map(anyCase).join("|")})$`;
 /** What people take for images, and has to be unpacked. */
 const PACKED_PATTERN = `\\.(${IMAGE_EXTENSIONS.map(anyCase).join("|")})\\.(${["gz", "xz", "zst", "bz2", "lz4", "zip", "7z"].map(anyCase).join("|")})$`;
+
+/** Bytes of a path, in hundreds, that fit into the kernel's line with all that may stand beside it. */
+const PATH_HUNDREDS_MAX = 16;
 
 const indented = (lines: readonly string[]): readonly string[] => lines.map((line) => `  ${line}`);
 const define = (name: string, lines: readonly string[]): readonly string[] => [`function ${name} {`, ...indented(lines), "}", ""];
@@ -132,21 +134,21 @@ function findPartitions({ onData }: MenuPlace): readonly string[] {
 }
 
 function startFunctions({ words }: MenuPlace, at: (path: string) => string): readonly string[] {
-  const kernel = ["linux", at(STICK_ESP.kernel), ...[...KERNEL_WORDS, ...words].map((word) => grubWord(word)), "$hiso_words"].join(" ");
+  const passed = PARAMETERS.flatMap((row) => {
+    const variable = environmentNameOf(row);
+    return row.kernel === undefined || variable === undefined || row.setting === "iso" ? [] : [{ variable, parameter: row.kernel }];
+  });
   return [
-    // $1: the image's path, or nothing for the picker; $2: one more word.
+    // $1: the image's path, or nothing for the picker; $2: one more word. Each value is one word of `"$@"`, whatever blanks are in it.
     ...define("hiso_start", [
       'set HISO_ISO="$1"',
-      'set hiso_words="$2"',
-      ...changeable.map(
-        ({ variable, parameter }) => `if [ -n "$${variable}" ]; then set hiso_words="$hiso_words ${parameter}=$${variable}"; fi`,
-      ),
+      'set hiso_more="$2"',
+      `setparams ${[...KERNEL_WORDS, ...words].map((word) => grubWord(word)).join(" ")}`,
+      ...passed.map(({ variable, parameter }) => `if [ -n "$${variable}" ]; then setparams "$@" "${parameter}=$${variable}"; fi`),
+      'if [ -n "$hiso_more" ]; then setparams "$@" "$hiso_more"; fi',
+      'if [ -n "$HISO_ISO" ]; then setparams "$@" "hiperiso_iso=$HISO_ISO"; fi',
       "echo 'Starting the recorder ...'",
-      'if [ -n "$HISO_ISO" ]; then',
-      `  ${kernel} "hiperiso_iso=$HISO_ISO"`,
-      "else",
-      `  ${kernel}`,
-      "fi",
+      `linux ${at(STICK_ESP.kernel)} "$@"`,
       `initrd ${at(STICK_ESP.initramfs)}`,
     ]),
   ];
@@ -245,7 +247,8 @@ function familyLines({ kernels, initrds, markers, name, base, words, whyNot }: D
 
 function imageFunctions(): readonly string[] {
   return [
-    // $1: path, $2: tip, $3: function with the entries that start it directly, $4: why the recorder will not boot it
+    // $1: path, $2: tip, $3: function with the entries that start it directly, $4: why the recorder will not boot it, $5: function with entries of the
+    // configuration
     ...define("hiso_image", [
       'set hiso_path="$1"',
       "export hiso_path",
@@ -255,21 +258,22 @@ function imageFunctions(): readonly string[] {
       'if [ -n "$4" ]; then set hiso_verb="Boot recorded all the same"; fi',
       `menuentry "$hiso_verb" --unrestricted --hotkey=r --id ${RECORDED_ID} { hiso_start "$hiso_path"; }`,
       `menuentry "$hiso_verb, emulated" --unrestricted --hotkey=m --id emulated { hiso_start "$hiso_path" hiperiso_fallback=1; }`,
+      'if [ -n "$5" ]; then $5; fi',
       "submenu 'Change settings for this boot ...' --unrestricted --hotkey=s --id settings { hiso_settings; }",
       'hiso_direct "$3"',
       "menuentry 'Pick on the computer' --unrestricted --hotkey=p --id pick { hiso_start ''; }",
     ]),
-    // $1: path, $2: title, $3: tip, $4: direct, $5: refusal, $6: user. An image that is gone is not shown, where that can be seen.
+    // $1: path, $2: title, $3: tip, $4: direct, $5: refusal, $6: user, $7: entries. An image that is gone is not shown, where that can be seen.
     ...define("hiso_entry", [
       'if [ "$hiso_readable" = y ]; then if [ -e "($hiso_data)$1" ]; then true; else return; fi; fi',
       'set hiso_title="$2"',
       'if [ -n "$5" ]; then set hiso_title="$2  [cannot be booted]"; fi',
       'if [ -n "$6" ]; then',
-      '  submenu --class image --id "$1" --users "$6" -- "$hiso_title  [password of $6]" "$1" "$3" "$4" "$5" { hiso_image "$2" "$3" "$4" "$5"; }',
+      '  submenu --class image --id "$1" --users "$6" -- "$hiso_title  [password of $6]" "$1" "$3" "$4" "$5" "$7" { hiso_image "$2" "$3" "$4" "$5" "$6"; }',
       'elif [ -n "$hiso_locked" ]; then',
-      '  submenu --class image --id "$1" -- "$hiso_title" "$1" "$3" "$4" "$5" { hiso_image "$2" "$3" "$4" "$5"; }',
+      '  submenu --class image --id "$1" -- "$hiso_title" "$1" "$3" "$4" "$5" "$7" { hiso_image "$2" "$3" "$4" "$5" "$6"; }',
       "else",
-      '  submenu --class image --id "$1" --unrestricted -- "$hiso_title" "$1" "$3" "$4" "$5" { hiso_image "$2" "$3" "$4" "$5"; }',
+      '  submenu --class image --id "$1" --unrestricted -- "$hiso_title" "$1" "$3" "$4" "$5" "$7" { hiso_image "$2" "$3" "$4" "$5" "$6"; }',
       "fi",
     ]),
   ];
@@ -304,6 +308,7 @@ function scanFunctions(): readonly string[] {
       "set hiso_user=",
       "set hiso_hidden=",
       "set hiso_because=",
+      "set hiso_choices=",
       `if regexp ${grubWord(IMAGE_PATTERN)} "$1"; then`,
       "  if [ -s \"($hiso_data)$1\" ]; then true; else set hiso_because='it is empty'; fi",
       `elif regexp ${grubWord(PACKED_PATTERN)} "$1"; then`,
@@ -311,9 +316,10 @@ function scanFunctions(): readonly string[] {
       "else",
       "  return",
       "fi",
+      `if regexp ${grubWord(`^${"(.{100})".repeat(PATH_HUNDREDS_MAX)}`)} "$1"; then set hiso_because=${grubWord(TOO_LONG)}; fi`,
       'hiso_rules "$1"',
       'if [ -n "$hiso_hidden" ]; then return; fi',
-      'hiso_entry "$1" "$hiso_title" "$hiso_tip" "" "$hiso_because" "$hiso_user"',
+      'hiso_entry "$1" "$hiso_title" "$hiso_tip" "" "$hiso_because" "$hiso_user" "$hiso_choices"',
     ]),
   ];
 }

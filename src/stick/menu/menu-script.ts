@@ -3,7 +3,7 @@ import { STICK_ESP } from "../../contract/stick.ts";
 import { grubWord } from "../../formats/escape-grub.ts";
 import { grubPattern } from "./grub-pattern.ts";
 import { type MenuPlace, templateWord } from "./menu-functions.ts";
-import type { FolderNode, ImageNode, MenuNode, MenuRules, StickMenu } from "./stick-menu.ts";
+import type { FolderNode, ImageNode, MenuChoice, MenuNode, MenuRules, StickMenu } from "./stick-menu.ts";
 
 /** `theme`: the theme's file from the root of the partition that GRUB reads; undefined where it has none. */
 export function menuScript(menu: StickMenu, place: MenuPlace, theme: string | undefined): string {
@@ -32,24 +32,28 @@ const escapedId = (id: string): string => id.replaceAll(">", ">>");
 
 function terminalLines({ theme, serial }: StickMenu, { folder }: MenuPlace, file: string | undefined): readonly string[] {
   const graphic = file !== undefined || theme.gfxmode !== undefined;
-  const serialOut = serial || graphic;
+  const usesSerial = serial || graphic;
   const graphics = graphic
     ? [
         // Under lockdown a font comes from GRUB's own image alone.
-        `if loadfont "($hiso_boot)"${grubWord(`${folder}${STICK_ESP.menuFont}`)}; then set hiso_font=y; elif loadfont unicode; then set hiso_font=y; else set hiso_font=n; fi`,
+        "set hiso_font=n",
+        `if loadfont "($hiso_boot)"${grubWord(`${folder}${STICK_ESP.menuFont}`)}; then set hiso_font=y; elif loadfont unicode; then set hiso_font=y; fi`,
         'if [ "$hiso_font" = y ]; then',
         `  set gfxmode=${grubWord(theme.gfxmode ?? "auto")}`,
         ...(theme.gfxpayload === undefined ? [] : [`  set gfxpayload=${grubWord(theme.gfxpayload)}`, "  export gfxpayload"]),
         "  insmod all_video",
-        "  terminal_output gfxterm serial",
+        "  terminal_output gfxterm $hiso_serial",
         ...(file === undefined ? [] : [`  set theme="($hiso_boot)"${grubWord(file)}`, "  export theme"]),
         "fi",
       ]
     : [];
   return [
-    ...(serialOut ? ["serial --unit=0 --speed=115200"] : []),
-    ...(serial ? ["terminal_input console serial", ...(graphic ? [] : ["terminal_output console serial"])] : []),
+    "set hiso_serial=",
+    // A computer without a serial port has the screen.
+    ...(usesSerial ? ["if serial --unit=0 --speed=115200; then set hiso_serial=serial; fi"] : []),
+    ...(serial ? ["terminal_input console $hiso_serial", "terminal_output console $hiso_serial"] : []),
     ...graphics,
+    ...(usesSerial ? ['if [ -n "$hiso_serial" ]; then terminfo -u serial vt100; fi'] : []),
   ];
 }
 
@@ -71,7 +75,7 @@ function userLines({ users, locked }: StickMenu): readonly string[] {
 }
 
 /** `$1`: path of an image that the script found. The first pattern that matches holds. */
-function rulesLines({ alias, tip, hidden, users }: MenuRules): readonly string[] {
+function rulesLines({ alias, tip, hidden, users, choices }: MenuRules): readonly string[] {
   const chain = (rows: readonly { readonly pattern: string; readonly text: string }[], variable: string): readonly string[] => {
     const known = rows.flatMap(({ pattern, text }) => {
       const expression = grubPattern(pattern);
@@ -96,8 +100,23 @@ function rulesLines({ alias, tip, hidden, users }: MenuRules): readonly string[]
       "hiso_hidden",
     ),
     ...chain(users, "hiso_user"),
+    ...chain(
+      choices.map(({ pattern }, index) => ({ pattern, text: choicesName(index) })),
+      "hiso_choices",
+    ),
     "}",
+    ...choices.flatMap(({ entries }, index) => [`function ${choicesName(index)} {`, ...entries.map(choiceLine), "  true", "}"]),
   ];
+}
+
+const choicesName = (index: number): string => `hiso_choices_${index}`;
+
+/** The variables are as before when the kernel has its words: another entry of the menu must not see them. */
+function choiceLine({ title, variables, refusal }: MenuChoice): string {
+  if (refusal !== undefined) return `  menuentry --unrestricted -- ${grubWord(`${title}  [not offered: ${refusal}]`)} { true; }`;
+  const set = variables.map(({ name, value }) => `set ${name}=${grubWord(value)};`).join(" ");
+  const unset = variables.map(({ name }) => `set ${name}=;`).join(" ");
+  return `  menuentry --unrestricted -- ${grubWord(`Boot recorded: ${title}`)} { ${set} hiso_start "$hiso_path"; ${unset} }`;
 }
 
 class MenuWriter {
@@ -145,8 +164,16 @@ class MenuWriter {
     return this.#menu.folders.some((folder) => folder === "/" || path.startsWith(`${folder}/`));
   }
 
-  #image({ path, title, tip, refusal, user, look }: ImageNode): string {
-    const words = [path, title, tip ?? "", this.#direct(look), refusal ?? "", user ?? ""];
+  #image({ path, title, tip, refusal, user, look, choices }: ImageNode): string {
+    const words = [
+      path,
+      title,
+      tip ?? "",
+      this.#direct(look),
+      refusal ?? "",
+      user ?? "",
+      choices === undefined ? "" : choicesName(choices),
+    ];
     return `hiso_entry ${words.map((word) => grubWord(word)).join(" ")}`;
   }
 

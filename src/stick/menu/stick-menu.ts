@@ -1,5 +1,6 @@
 /** The boot menu of a stick as a value: decided from its images and its configuration, written as a script of GRUB by `menu-script.ts`. */
-import type { Config, ConfigFinding } from "../../config/hiperiso-json.ts";
+import { bootParameterWords } from "../../config/boot-parameters.ts";
+import type { BootChoice, Config, ConfigFinding } from "../../config/hiperiso-json.ts";
 import { firstMatch, matchesPath } from "../../config/overrides.ts";
 import { HiperisoError } from "../../contract/error.ts";
 import { printable } from "../../formats/escape-terminal.ts";
@@ -52,6 +53,15 @@ export interface MenuRules {
   readonly tip: readonly { readonly pattern: string; readonly text: string }[];
   readonly hidden: readonly string[];
   readonly users: readonly { readonly pattern: string; readonly text: string }[];
+  readonly choices: readonly { readonly pattern: string; readonly entries: readonly MenuChoice[] }[];
+}
+
+export interface MenuChoice {
+  readonly title: string;
+  /** Of the menu's script (CONTRACT section 1, `HISO_…`). */
+  readonly variables: readonly { readonly name: string; readonly value: string }[];
+  /** Why it is not offered. */
+  readonly refusal: string | undefined;
 }
 
 export type MenuNode = FolderNode | ImageNode;
@@ -72,6 +82,8 @@ export interface ImageNode {
   readonly user: string | undefined;
   /** Why the recorder will not boot it; undefined where it can, or nobody knows. */
   readonly refusal: string | undefined;
+  /** Entries of the configuration, by their place in `rules.choices`; undefined: none. */
+  readonly choices: number | undefined;
   readonly look: ImageLook | undefined;
 }
 
@@ -119,6 +131,7 @@ export function planStickMenu({ images, config, findings, keepsLastGood, diskGui
       tip: config.menuTip.map(({ pattern, tip }) => ({ pattern, text: printable(tip) })),
       hidden: menu.hiddenImages,
       users: passwords.map(({ pattern, name }) => ({ pattern, text: name })),
+      choices: config.choices.map(({ pattern, entries }) => ({ pattern, entries: entries.map(menuChoice) })),
     },
     known,
   };
@@ -137,6 +150,7 @@ function* stepsTo(path: string): Generator<readonly [folder: string, inside: str
 function imageNode({ path, look }: MenuImage, config: Config, user: string | undefined): ImageNode {
   const alias = firstMatch(config.menuAlias, path)?.alias;
   const tip = firstMatch(config.menuTip, path)?.tip;
+  const choices = config.choices.findIndex(({ pattern }) => matchesPath(pattern, path));
   return {
     kind: "image",
     path,
@@ -144,23 +158,36 @@ function imageNode({ path, look }: MenuImage, config: Config, user: string | und
     tip: tip === undefined ? undefined : printable(tip),
     user,
     refusal: refusalOf(path, look),
+    choices: choices === -1 ? undefined : choices,
     look,
   };
 }
 
 /** The kernel's own words, the stick's, and every setting that the menu changes. */
 const OTHER_WORDS_BYTES = 400;
+/** Beside them and a path of some length. */
+const CHOICE_BYTES_MAX = 1000;
+export const TOO_LONG = `its path is too long: a kernel's command line has ${KERNEL_COMMAND_LINE_BYTES_MAX} bytes; shorten names or folders`;
 
 function refusalOf(path: string, look: ImageLook | undefined): string | undefined {
   try {
     const bytes = new TextEncoder().encode(encodeKernelCommandLine([{ name: "hiperiso_iso", value: path }])).length + OTHER_WORDS_BYTES;
-    if (bytes > KERNEL_COMMAND_LINE_BYTES_MAX)
-      return `its path is too long: a kernel's command line has ${KERNEL_COMMAND_LINE_BYTES_MAX} bytes; shorten names or folders`;
+    if (bytes > KERNEL_COMMAND_LINE_BYTES_MAX) return TOO_LONG;
   } catch (error) {
     if (!(error instanceof HiperisoError)) throw error;
     return "its path is too long, or has characters that no command line carries: rename it";
   }
   return look?.refusal === undefined ? undefined : printable(look.refusal);
+}
+
+function menuChoice({ name, values }: BootChoice): MenuChoice {
+  const words = bootParameterWords(values);
+  const bytes = words.reduce((sum, word) => sum + new TextEncoder().encode(encodeKernelCommandLine([word])).length + 1, 0);
+  return {
+    title: printable(name),
+    variables: words.map(({ name: word, value }) => ({ name: word.replace(/^hiperiso_/, "HISO_").toUpperCase(), value: value ?? "" })),
+    refusal: bytes > CHOICE_BYTES_MAX ? `its settings take ${bytes} bytes of the kernel's line, ${CHOICE_BYTES_MAX} at most` : undefined,
+  };
 }
 
 /** What stands in a folder of images is shown at the top, what stands elsewhere in a folder of its own path. */
