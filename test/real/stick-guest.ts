@@ -55,7 +55,7 @@ export async function done(words: readonly string[]): Promise<string> {
   return stdout;
 }
 
-type Step = Readonly<Record<string, unknown>>;
+export type Step = Readonly<Record<string, unknown>>;
 
 /** A boot inside a boot, both emulated. */
 const SLOW_S = 1500;
