@@ -72,18 +72,19 @@ async function bootPicked(cli: Cli, data: StickData, facts: PickerFacts, choice:
   await using files = await filesAtHand(cli, data, choice.path, saidOnStick(facts, choice));
   await using terminal = terminalOf(cli);
   await using screen = openRecordingScreen({ title: choice.path }, [terminal]);
-  let last: SessionEvent | undefined;
+  const told: SessionEvent[] = [];
   const signal = AbortSignal.any([cli.job.signal, screen.stopped]);
   const quiet: Cli = { ...cli, out: () => {}, err: () => {}, status: () => {}, job: { signal, progress: silentProgress } };
   const face = (event: SessionEvent): void => {
     screen.onEvent(event);
-    last = event;
+    if (event.type === "session" || event.type === "verdict") told.push(event);
   };
   const boot = bootCommand(quiet, { face }).exitOverride();
   await boot.parseAsync([...files.words], { from: "user" });
   await screen[Symbol.asyncDispose]();
   await terminal[Symbol.asyncDispose]();
-  if (last?.type === "verdict") bootFace(cli, {})(last);
+  const afterwards = bootFace(cli, {});
+  for (const event of told) afterwards(event);
 }
 
 /** The command line for `hiperiso boot`, each path on the stick in place of it as this computer reaches it. */

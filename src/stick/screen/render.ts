@@ -29,7 +29,7 @@ export function renderRecording(state: RecordingState, size: ScreenSize, looks: 
   ];
   const help: Line[] = rows >= HELP_ROWS ? [helpLine(state, columns, looks)] : [];
   const room = guestRows(state, size);
-  const guest = showsPicture(state) ? pictureOf(state, { columns, rows: room }, looks) : consoleOf(state, room, columns, looks);
+  const guest = showsPicture(state) ? pictureOf(state, { columns, rows: room }, looks) : consoleOf(state, room);
   return [...above, ...guest, ...Array.from({ length: Math.max(0, room - guest.length) }, (): Line => []), ...help].slice(0, rows);
 }
 
@@ -105,26 +105,16 @@ function helpLine({ stop, message, back, view, picture }: RecordingState, column
   return [{ text: fitted(`q stop  s screenshot  ${other}${scrolled}`, columns, looks), style: { colour: CYAN } }];
 }
 
-/** The last lines, cut and not wrapped: one line of the guest is one row. */
-function consoleOf({ lines, lastLine, back }: RecordingState, rows: number, columns: number, looks: Looks): readonly Line[] {
+/** The last lines. The screen cuts them at its edge: one line of the guest is one row. */
+function consoleOf({ lines, lastLine, back }: RecordingState, rows: number): readonly Line[] {
   const all = back === 0 && lastLine !== "" ? [...lines.slice(-rows), lastLine] : lines;
   const end = all.length - Math.min(back, Math.max(0, all.length - rows));
-  return rows === 0 ? [] : all.slice(Math.max(0, end - rows), end).map((text): Line => [{ text: cut(text, columns, looks) }]);
-}
-
-const cut = (text: string, columns: number, looks: Looks): string =>
-  text.length <= columns && !/[^ -~]/.test(text) ? text : headOf(text, columns, looks);
-
-/** Its beginning: what a kernel says stands in front, and an ellipsis in the middle would hide it. */
-function headOf(text: string, columns: number, looks: Looks): string {
-  let end = Math.min(text.length, columns);
-  while (end > 0 && columnsOf(text.slice(0, end), looks) > columns) end -= 1;
-  return text.slice(0, end);
+  return rows === 0 ? [] : all.slice(Math.max(0, end - rows), end).map((text): Line => [{ text }]);
 }
 
 function pictureOf({ picture }: RecordingState, size: ScreenSize, looks: Looks): readonly Line[] {
   if (picture === undefined) return [[{ text: "no picture yet" }]];
   if (picture.type === "pixels") return pictureLines(picture.pixels, size, looks);
   const last = picture.rows.findLastIndex((row) => row.trim() !== "") + 1;
-  return picture.rows.slice(Math.max(0, last - size.rows), last).map((text): Line => [{ text: cut(text, size.columns, looks) }]);
+  return picture.rows.slice(Math.max(0, last - size.rows), last).map((text): Line => [{ text }]);
 }

@@ -141,7 +141,11 @@ export function noteLines(state: RecordingState, ended: readonly string[], unfin
   const short = (text: string) => text.split("\n").map((one) => one.slice(0, LINE_MAX));
   const lastLine = short(unfinished).at(-1) ?? "";
   if (ended.length === 0) return { ...state, lastLine };
-  const came = ended.slice(-LINES_MAX).flatMap(short);
+  // Frames of menus, in the bytes of a terminal that this is not.
+  const came = ended
+    .slice(-LINES_MAX)
+    .flatMap(short)
+    .filter((one) => one === "" || !/^[\ufffd\s]+$/u.test(one));
   // Whoever reads further up goes on reading there.
   const back = state.back === 0 ? 0 : Math.min(state.back + came.length, LINES_MAX);
   return { ...state, lines: [...state.lines, ...came].slice(-LINES_MAX), lastLine, back };
