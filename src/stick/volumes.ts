@@ -36,8 +36,8 @@ export const partitionStore = (
   name: `${medium.name}:${number}`,
 });
 
-/** What FAT keeps for itself of the 64 MiB, and folders: what is left surely holds the files. */
-const ESP_OVERHEAD_BYTES = 2n << 20n;
+/** What FAT keeps for itself of the 64 MiB (150 KiB), and folders: what is left surely holds the files. */
+const ESP_OVERHEAD_BYTES = 768n << 10n;
 const ESP_CLUSTER_BYTES = 4096n;
 
 /** Throws HiperisoError of kind `usage` where the files do not fit, with what each takes. */

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { HiperisoError } from "../../contract/error.ts";
 import { type AptOptions, AS_ANY_USER, areOwnNewer, ownLists, rememberedAnswer, updateOwnLists } from "../apt-lists.ts";
-import { IngredientsChanged, type StageSurroundings, stageKind } from "../stage.ts";
+import { IngredientsChanged, type StageRun, type StageSurroundings, stageKind } from "../stage.ts";
 import { askTool } from "../tool.ts";
 
 const Options = z.strictObject({
@@ -49,9 +49,13 @@ export const packageStage = stageKind({
   },
 
   async run(_options, run) {
-    for (const [key, value] of Object.entries(run.ingredients)) {
+    const entries = Object.entries(run.ingredients).map(([key, value]): PackageVersion => {
       const [version, sha256] = value.split(" ") as [string, string];
-      await fetchPackage({ name: key.slice("package ".length), version, sha256 }, run.output, run);
+      return { name: key.slice("package ".length), version, sha256 };
+    });
+    if (entries.length > 1) await fetchTogether(entries, run);
+    for (const entry of entries) {
+      if ((await digestThere(entry, run.output)) !== entry.sha256) await fetchPackage(entry, run.output, run);
     }
   },
 });
@@ -143,6 +147,25 @@ export function decodePackageRecord(text: string): PackageRecord | undefined {
   return { name, version, sha256, depends };
 }
 
+/** For each question apt reads all of its lists. What does not come this way is fetched alone, where it is told what was wrong. */
+async function fetchTogether(entries: readonly PackageVersion[], run: StageRun): Promise<void> {
+  const { env, job, output, log } = run;
+  const step = job.progress.begin(`download ${entries.length} packages`);
+  const growth = growthOf(output);
+  const watch = setInterval(() => void growth().then((bytes) => step.advance(bytes)), WATCH_MS);
+  try {
+    const own = await ownLists(run);
+    const names = entries.map(({ name, version }) => `${name}=${version}`);
+    for (const apt of [[], own.options]) {
+      const words = [...apt, ...AS_ANY_USER, "download", ...names];
+      if ((await askTool("apt-get", words, { env, signal: job.signal, cwd: output, log })).status === 0) return;
+    }
+  } finally {
+    clearInterval(watch);
+    step.end();
+  }
+}
+
 async function fetchPackage(entry: PackageVersion, into: string, surroundings: StageSurroundings): Promise<void> {
   const { env, job } = surroundings;
   const step = job.progress.begin(`download ${entry.name} ${entry.version}`);
@@ -187,11 +210,17 @@ function growthOf(folder: string): () => Promise<number> {
 }
 
 /** apt checks signatures of lists and digests of files; this holds what the stage's hash promises. */
-async function checkDigest({ name, version, sha256 }: PackageVersion, folder: string): Promise<void> {
-  const file = (await readdir(folder)).find((candidate) => candidate.startsWith(`${name}_`) && candidate.endsWith(".deb"));
-  const hash = createHash("sha256");
-  if (file !== undefined) await pipeline(createReadStream(join(folder, file)), hash);
-  const found = file === undefined ? "no file" : hash.digest("hex");
+async function checkDigest(entry: PackageVersion, folder: string): Promise<void> {
+  const { name, version, sha256 } = entry;
+  const found = (await digestThere(entry, folder)) ?? "no file";
   if (found === sha256) return;
   throw new HiperisoError({ what: "download a package", where: `${name} ${version}`, expected: `SHA-256 ${sha256}`, found });
+}
+
+async function digestThere({ name }: PackageVersion, folder: string): Promise<string | undefined> {
+  const file = (await readdir(folder)).find((candidate) => candidate.startsWith(`${name}_`) && candidate.endsWith(".deb"));
+  if (file === undefined) return undefined;
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(join(folder, file)), hash);
+  return hash.digest("hex");
 }

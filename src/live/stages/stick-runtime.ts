@@ -21,7 +21,7 @@ const Options = z.strictObject({
     .int()
     .min(1)
     .max(2048)
-    .default(61)
+    .default(62)
     .describe("What the files may take, in MiB: the partition's own structures and the menu need the rest."),
 });
 
