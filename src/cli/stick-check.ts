@@ -169,7 +169,7 @@ export function configCommand(cli: Cli): CommandUnknownOpts {
         await makeDataFolders(opened.data, STICK_DATA.folder, ms);
         await writeDataFile(opened.data, STICK_DATA.config, found.bytes, ms, cli.job);
         await opened.data.flush();
-        await renewMenu(cli, opened.stick);
+        await renewMenu(cli, opened);
       }
       if (json === true) {
         const warnings = found.findings.length - errors;

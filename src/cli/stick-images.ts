@@ -11,6 +11,7 @@ import { explainFullDisk } from "../stick/create.ts";
 import { changedRecord, readImageRecord, writeImageRecord } from "../stick/image-record.ts";
 import { readImageSources } from "../stick/image-sources.ts";
 import { chosenImage, type ListedImage, listStick } from "../stick/list.ts";
+import { imageFoldersOf } from "../stick/menu-files.ts";
 import type { AddPlan } from "../stick/plan-add.ts";
 import type { Cli } from "./cli.ts";
 import { withWriteFlags } from "./disk-target.ts";
@@ -64,7 +65,7 @@ export function addCommand(cli: Cli): CommandUnknownOpts {
         const options = { nowMs: timeOf(cli.env).ms, verify, forget: forgetterOf(cli, owned.stick?.medium, file) };
         sums = await addImages(owned.data, await planImages(owned.data, wish), options, cli.job);
         await owned.data.flush();
-        await renewMenu(cli, owned.stick);
+        await renewMenu(cli, owned);
       } catch (error) {
         throw explainFullDisk(error, stick ?? flags.mounted ?? "");
       }
@@ -142,14 +143,14 @@ export function removeCommand(cli: Cli): CommandUnknownOpts {
       const left = changedRecord(images, { removed }, data.tree.folded);
       if (left.length !== images.length) await writeImageRecord(data, left, timeOf(cli.env).ms, cli.job);
       await data.flush();
-      await renewMenu(cli, opened.stick);
+      await renewMenu(cli, opened);
       if (json === true) cli.json({ removed } satisfies StickRemoved);
       else for (const path of removed) cli.out(`removed ${printable(path)}\n`);
     });
 }
 
 async function choose(cli: Cli, data: Parameters<typeof listStick>[0], names: readonly string[]): Promise<readonly ListedImage[]> {
-  const { images } = await listStick(data, cli.job);
+  const { images } = await listStick(data, cli.job, await imageFoldersOf(data));
   const chosen = names.map((name) => chosenImage(images, name, data.where, data.tree.folded));
   return [...new Map(chosen.map((image) => [image.path, image])).values()];
 }
@@ -166,7 +167,7 @@ export function listCommand(cli: Cli): CommandUnknownOpts {
     .action(async (place, { json, mounted }) => {
       const { stick } = stickAndWords(place === undefined ? [] : [place], { mounted });
       await using opened = await openDataForReading(cli, stick, { mounted });
-      const { images, freeBytes, unfinishedBytes, recordDamage } = await listStick(opened.data, cli.job);
+      const { images, freeBytes, unfinishedBytes, recordDamage } = await listStick(opened.data, cli.job, await imageFoldersOf(opened.data));
       if (recordDamage !== undefined) cli.job.progress.warn(`${STICK_DATA.record} cannot be used: ${recordDamage}`);
       if (json === true) {
         cli.json({

@@ -12,6 +12,8 @@ import { systemClock } from "../host/clock.ts";
 import { randomIds } from "../host/random-ids.ts";
 import { lookForTool } from "../host/tools.ts";
 import type { Environment } from "../host/xdg.ts";
+import { refreshAdoptedMenu } from "../stick/adopt/adopt.ts";
+import { openAdoptedStick } from "../stick/adopt/ventoy-stick.ts";
 import { openMountedData, type StickData, volumeData } from "../stick/data.ts";
 import { readRuntimeFolder, type StickRuntime } from "../stick/esp-files.ts";
 import { mendAfterCut } from "../stick/mend.ts";
@@ -63,11 +65,19 @@ export async function stickTarget(text: string): Promise<DiskTarget> {
 
 export interface OpenedStick extends OpenStick, AsyncDisposable {
   readonly target: DiskTarget;
+  /** A stick of Ventoy to which hiperiso was added: only its data partition is ever written. */
+  readonly isAdopted: boolean;
 }
 
 export async function openStickForReading(text: string): Promise<OpenedStick> {
   const target = await stickTarget(text);
   return await stickOn(await openForReading(target), target);
+}
+
+/** Also one that was adopted. */
+async function openDataStickForReading(cli: Cli, text: string): Promise<OpenedStick> {
+  const target = await stickTarget(text);
+  return await dataStickOn(cli, await openForReading(target), target);
 }
 
 /** Asks before a disk of this computer is written. */
@@ -79,10 +89,23 @@ export async function openStickForWriting(cli: Cli, text: string, flags: WriteFl
   return await stickOn(medium, target);
 }
 
+async function openDataStickForWriting(cli: Cli, text: string, flags: WriteFlags, change: string): Promise<OpenedStick> {
+  const target = await stickTarget(text);
+  await (await openDataStickForReading(cli, text))[Symbol.asyncDispose]();
+  const { medium } = await openTargetForWriting(cli, target, { flags, change, needsVolume: false });
+  return await dataStickOn(cli, medium, target);
+}
+
+async function dataStickOn(cli: Cli, medium: BlockStore, target: DiskTarget): Promise<OpenedStick> {
+  const adopted = await openAdoptedStick(medium, sectorsOf(target, medium), cli.job).catch(() => undefined); // told below
+  if (adopted === undefined) return await stickOn(medium, target);
+  return { ...adopted, target, isAdopted: true, [Symbol.asyncDispose]: () => medium[Symbol.asyncDispose]() };
+}
+
 async function stickOn(medium: BlockStore, target: DiskTarget): Promise<OpenedStick> {
   try {
     const stick = await openStick(medium, sectorsOf(target, medium));
-    return { ...stick, target, [Symbol.asyncDispose]: () => medium[Symbol.asyncDispose]() };
+    return { ...stick, target, isAdopted: false, [Symbol.asyncDispose]: () => medium[Symbol.asyncDispose]() };
   } catch (error) {
     await medium[Symbol.asyncDispose]();
     throw error;
@@ -97,7 +120,7 @@ export interface OpenedData extends AsyncDisposable {
 
 export async function openDataForReading(cli: Cli, stick: string | undefined, { mounted }: MountedFlag): Promise<OpenedData> {
   if (stick === undefined) return await onFolder(mounted ?? "");
-  return await dataOn(cli, await openStickForReading(stick), true);
+  return await dataOn(cli, await openDataStickForReading(cli, stick), true);
 }
 
 export async function openDataForWriting(
@@ -107,7 +130,7 @@ export async function openDataForWriting(
   change: string,
 ): Promise<OpenedData> {
   if (stick === undefined) return await onFolder(flags.mounted ?? "");
-  return await dataOn(cli, await openStickForWriting(cli, stick, flags, change), false);
+  return await dataOn(cli, await openDataStickForWriting(cli, stick, flags, change), false);
 }
 
 async function onFolder(folder: string): Promise<OpenedData> {
@@ -143,7 +166,11 @@ async function dataOn(cli: Cli, stick: OpenedStick, readOnly: boolean): Promise<
 }
 
 /** After a change of the data partition. A boot partition that cannot be used stops nothing: it is told. */
-export async function renewMenu(cli: Cli, stick: OpenStick | undefined): Promise<void> {
+export async function renewMenu(cli: Cli, { stick, data }: OpenedData): Promise<void> {
+  if (stick?.isAdopted === true) {
+    await refreshAdoptedMenu(data, stick.diskGuid, timeOf(cli.env).ms, cli.job);
+    return;
+  }
   if (stick === undefined) {
     cli.job.progress.say(
       "The boot partition was not opened: its menu follows when the stick is booted next, or at the next command that names the stick.",

@@ -89,6 +89,11 @@ export async function readMenuFacts(data: StickData, diskGuid: string, before: M
   return { diskGuid, images: looked, configBytes, goodConfig: before.goodConfig, theme: await readTheme(data, config.theme.file, job) };
 }
 
+/** Where a stick's images are looked for, by the configuration that stands there. */
+export async function imageFoldersOf(data: StickData): Promise<readonly string[]> {
+  return menuConfig(await readConfigBytes(data), undefined).config.menu.imageFolders;
+}
+
 /** One that is too long to be a configuration is read as far as shows that: it is told with the menu. */
 async function readConfigBytes(data: StickData): Promise<Uint8Array | undefined> {
   const there = await data.tree.stat(data.at(STICK_DATA.config));

@@ -8,8 +8,10 @@ import { type DiskPartition, readContents } from "../../disk/disk-table.ts";
 import { openVolume } from "../../disk/open-volume.ts";
 import type { SectorBytes } from "../../disk/partitions/gpt-layout.ts";
 import { isVolumeFormat, recognise } from "../../disk/recognise.ts";
-import { judgeStick } from "../open-stick.ts";
+import { volumeData } from "../data.ts";
+import { judgeStick, type OpenStick } from "../open-stick.ts";
 import { partitionStore } from "../volumes.ts";
+import { readAdoption } from "./record.ts";
 
 export interface VentoyStick {
   /** As `init` looks for the disk: the GUID of its GPT, or the signature of its MBR in 8 hexadecimal digits; undefined where that is 0, as on many. */
@@ -50,6 +52,32 @@ export async function openVentoyStick(medium: BlockStore, sectorBytes: SectorByt
     throw refuse(found?.format ?? "nothing that is known", hint, "exFAT or FAT on its first partition");
   }
   return { diskId: identityOf(table.scheme, table.id), scheme: table.scheme, data, dataStore };
+}
+
+/**
+ * One to which hiperiso was added, as a stick of ours: its boot partition is Ventoy's, and refuses to be written. Undefined where it is no Ventoy stick, or
+ * nothing was added to it.
+ */
+export async function openAdoptedStick(medium: BlockStore, sectorBytes: SectorBytes | undefined, job: Job): Promise<OpenStick | undefined> {
+  const contents = await readContents(medium, sectorBytes);
+  const [data, esp] = [1, 2].map((number) => contents.table?.partitions.find((one) => one.number === number));
+  if (judgeStick(contents).kind !== "ventoy" || data === undefined || esp === undefined) return undefined;
+  const dataStore = partitionStore(medium, data, 1);
+  const found = await recognise(dataStore);
+  if (found === undefined || !isVolumeFormat(found.format)) return undefined;
+  await using volume = await openVolume(dataStore, { readOnly: true }, { ...job, progress: silentProgress });
+  const { adoption } = await readAdoption(volumeData(volume, dataStore));
+  if (adoption === undefined) return undefined;
+  const refuse = async (): Promise<never> => {
+    throw new HiperisoError({
+      what: "write to the boot partition",
+      where: medium.name,
+      found: "Ventoy's own, of a stick that was adopted",
+    });
+  };
+  const espStore: BlockStore = { ...partitionStore(medium, esp, 2), write: refuse };
+  const diskGuid = identityOf(contents.table?.scheme ?? "gpt", contents.table?.id ?? "") ?? "";
+  return { diskGuid, data, esp, medium, contents, dataStore, espStore };
 }
 
 const LEFT = "It was left as it is.";
