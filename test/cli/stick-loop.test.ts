@@ -126,6 +126,24 @@ describe.skipIf(process.getuid?.() !== 0 || spawnSync("mountpoint", ["--version"
       expect(readdirSync(join(folder, "small"))).toEqual([]);
     });
 
+    // A loop device whose file finds no room fails as a disk that dies: EIO, in the middle.
+    test.skipIf(noLoops() !== undefined)("below a disk: it fails in the middle, which is told, and it is no stick then", async () => {
+      const image = join(folder, "small/disk.img");
+      blankImage(image, BYTES);
+      put(folder, { "big.iso": isoBytes(16 * MIB, 1) });
+      const runtime = runtimeFolder(join(folder, "runtime"));
+      const device = ran("losetup", "--find", "--show", image).trim();
+      try {
+        expect(await stick(["create", device, ...exactly, "--iso", join(folder, "big.iso"), "--runtime", runtime])).toMatchObject({
+          status: 3,
+          stderr: expect.stringMatching(/the disk failed, or was pulled \(EIO\)/),
+        });
+        expect(await stick(["list", device])).toMatchObject({ status: 2, stderr: expect.stringMatching(/a stick of hiperiso/) });
+      } finally {
+        spawnSync("losetup", ["--detach", device]);
+      }
+    });
+
     test("below an image that is there: told, and the stick keeps what it had", async () => {
       ran("umount", join(folder, "small"));
       ran("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", join(folder, "small"));
