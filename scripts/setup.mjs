@@ -194,7 +194,7 @@ function sourcesDigest() {
     if (statSync(join(ROOT, path)).isDirectory()) for (const name of readdirSync(join(ROOT, path)).sort()) add(join(path, name));
     else hash.update(`${path}\0`).update(readFileSync(join(ROOT, path)));
   };
-  for (const path of ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "src"]) add(path);
+  for (const path of ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "scripts/bundle.mjs", "src"]) add(path);
   return `${hash.digest("hex")}\n`;
 }
 

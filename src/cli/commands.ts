@@ -23,5 +23,6 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: "firmware", summary: "list, check and mend the firmware descriptors of this computer", load: () => import("./firmware.ts") },
   { name: "live", summary: "build live images", load: () => import("./live.ts") },
   { name: "stick", summary: "make a stick that carries images, boots one, and brings the evidence home", load: () => import("./stick.ts") },
+  { name: "runtime", summary: "build what a stick boots, and say what takes its room", load: () => import("./runtime.ts") },
   { name: "onboard", summary: "the program that runs on a stick", load: () => import("./onboard.ts"), hidden: true },
 ];
