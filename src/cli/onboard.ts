@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { execa } from "execa";
 import { reasonOf } from "../contract/error.ts";
+import type { Job } from "../contract/job.ts";
+import { openFileStore } from "../disk/block-store.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
 import { systemClock } from "../host/clock.ts";
 import { type Console, openConsole } from "../host/console.ts";
 import { adoptedMenu } from "../stick/adopt/adopted-menu.ts";
+import { mendAfterCut } from "../stick/mend.ts";
 import { stickMenu } from "../stick/menu-maker.ts";
 import { readBootLine } from "../stick/onboard/boot-line.ts";
 import { consoleFace } from "../stick/onboard/console-face.ts";
@@ -26,7 +29,9 @@ export function command(cli: Cli): CommandUnknownOpts {
     .option("--run <folder>", "where the first process left its times, and finds what shall follow", STICK_PLACES.run)
     .option("--command-line <text>", "in the place of the kernel's own (/proc/cmdline)")
     .option("--console <device>", "draw there alone (default: all consoles of the kernel)")
-    .action(async ({ data, esp, run, commandLine, console }) => {
+    .option("--mend <device>", "mend a data partition that a cut of power left open, before it is mounted, and do nothing else")
+    .action(async ({ data, esp, run, commandLine, console, mend }) => {
+      if (mend !== undefined) return await mendDevice(mend, cli.job);
       const places = { data, esp, run };
       const devices = console === undefined ? await kernelConsoles() : [console];
       await using face = consoleFace(openConsoles(devices, cli));
@@ -65,6 +70,13 @@ function openConsoles(devices: readonly string[], cli: Cli): readonly Console[] 
       return [];
     }
   });
+}
+
+/** The kernel never takes back what exFAT says of a cut: the flag stays, and what the cut left behind takes room, until somebody has looked. */
+async function mendDevice(path: string, job: Job): Promise<void> {
+  await using store = await openFileStore(path);
+  await mendAfterCut(store, job);
+  await store.flush();
 }
 
 /** A folder that is no mount (an adopted stick's, a trial) is writable as it is. */
