@@ -329,15 +329,23 @@ class Translator {
       const value = ruleFor(rules, path, lookup)?.value;
       return value === undefined ? undefined : nameOf(value);
     });
+    // A folder has a name by an entry that writes it out, and no line of help.
+    const whyNoFolder = ({ path }: VentoyRule<Value>): string | null =>
+      plugin === "menu_tip"
+        ? "hiperiso's menu has no line of help for a folder"
+        : path.includes("*")
+          ? "a folder has to be written out"
+          : null;
     const folders = rules.flatMap((rule) => {
-      if (rule.scope !== "dir" || ruleForFolder(rules, rule.path) !== rule) return [];
-      const [pattern, value] = [patternGlob(rule.path), nameOf(rule.value)];
+      if (rule.scope !== "dir" || whyNoFolder(rule) !== null || ruleForFolder(rules, rule.path) !== rule) return [];
+      const [pattern, value] = [literalGlob(rule.path), nameOf(rule.value)];
       return pattern === undefined || value === undefined ? [] : [{ pattern, value }];
     });
     for (const rule of rules) {
-      const usable = textOf(rule.path) !== undefined && nameOf(rule.value) !== undefined;
+      const isText = textOf(rule.path) !== undefined && nameOf(rule.value) !== undefined;
+      const why = !isText ? NO_TEXT : rule.scope === "dir" ? whyNoFolder(rule) : null;
       const what = `${rule.scope === "dir" ? "folder " : ""}${readable(rule.path)}`;
-      this.#tell(usable ? "taken" : "left", plugin, rule.line, what, usable ? null : NO_TEXT);
+      this.#tell(why === null ? "taken" : "left", plugin, rule.line, what, why);
     }
     return [...named, ...folders];
   }

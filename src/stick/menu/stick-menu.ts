@@ -87,6 +87,9 @@ export interface ImageNode {
   readonly look: ImageLook | undefined;
 }
 
+/** Text from outside for GRUB's screen and the serial line; tabs, which `printable` leaves, have no width there. */
+const shown = (text: string): string => printable(text).replaceAll("\t", " ");
+
 /** Who may do everything where a menu has a password. */
 export const MENU_USER = "menu";
 /** The entry of an image's menu that starts by itself. */
@@ -103,10 +106,11 @@ export function planStickMenu({ images, config, findings, keepsLastGood, diskGui
     ...(menu.password === undefined ? [] : [{ name: MENU_USER, hash: menuPassword(menu.password, [diskGuid, MENU_USER]) }]),
     ...passwords.map(({ name, hash }) => ({ name, hash })),
   ];
-  const shown = images.filter(({ path }) => !isHidden(config, path));
+  const listed = images.filter(({ path }) => !isHidden(config, path));
   const nodes = treeOf(
-    shown.map((image) => imageNode(image, config, firstMatch(passwords, image.path)?.name)),
+    listed.map((image) => imageNode(image, config, firstMatch(passwords, image.path)?.name)),
     menu.imageFolders,
+    (folder) => folderAlias(config, folder),
   );
   const known = new Map<string, string[]>();
   for (const { path } of images) {
@@ -127,8 +131,8 @@ export function planStickMenu({ images, config, findings, keepsLastGood, diskGui
     folders: menu.imageFolders,
     depth: menu.imageDepth,
     rules: {
-      alias: config.menuAlias.map(({ pattern, alias }) => ({ pattern, text: printable(alias) })),
-      tip: config.menuTip.map(({ pattern, tip }) => ({ pattern, text: printable(tip) })),
+      alias: config.menuAlias.map(({ pattern, alias }) => ({ pattern, text: shown(alias) })),
+      tip: config.menuTip.map(({ pattern, tip }) => ({ pattern, text: shown(tip) })),
       hidden: menu.hiddenImages,
       users: passwords.map(({ pattern, name }) => ({ pattern, text: name })),
       choices: config.choices.map(({ pattern, entries }) => ({ pattern, entries: entries.map(menuChoice) })),
@@ -154,8 +158,8 @@ function imageNode({ path, look }: MenuImage, config: Config, user: string | und
   return {
     kind: "image",
     path,
-    title: printable(alias ?? baseName(path)),
-    tip: tip === undefined ? undefined : printable(tip),
+    title: shown(alias ?? baseName(path)),
+    tip: tip === undefined ? undefined : shown(tip),
     user,
     refusal: refusalOf(path, look),
     choices: choices === -1 ? undefined : choices,
@@ -177,21 +181,29 @@ function refusalOf(path: string, look: ImageLook | undefined): string | undefine
     if (!(error instanceof HiperisoError)) throw error;
     return "its path is too long, or has characters that no command line carries: rename it";
   }
-  return look?.refusal === undefined ? undefined : printable(look.refusal);
+  return look?.refusal === undefined ? undefined : shown(look.refusal);
 }
 
 function menuChoice({ name, values }: BootChoice): MenuChoice {
   const words = bootParameterWords(values);
   const bytes = words.reduce((sum, word) => sum + new TextEncoder().encode(encodeKernelCommandLine([word])).length + 1, 0);
   return {
-    title: printable(name),
+    title: shown(name),
     variables: words.map(({ name: word, value }) => ({ name: word.replace(/^hiperiso_/, "HISO_").toUpperCase(), value: value ?? "" })),
     refusal: bytes > CHOICE_BYTES_MAX ? `its settings take ${bytes} bytes of the kernel's line, ${CHOICE_BYTES_MAX} at most` : undefined,
   };
 }
 
+/** Of an entry that names the folder itself: globs speak of images. */
+const folderAlias = ({ menuAlias }: Config, folder: string): string | undefined =>
+  menuAlias.find(({ pattern }) => pattern === folder || pattern === folder.replace(/[\\*?[]/g, "\\$&"))?.alias;
+
 /** What stands in a folder of images is shown at the top, what stands elsewhere in a folder of its own path. */
-function treeOf(images: readonly ImageNode[], folders: readonly string[]): readonly MenuNode[] {
+function treeOf(
+  images: readonly ImageNode[],
+  folders: readonly string[],
+  aliasOf: (folder: string) => string | undefined,
+): readonly MenuNode[] {
   const build = (inside: readonly ImageNode[], at: string): readonly MenuNode[] => {
     const below = new Map<string, ImageNode[]>();
     const here: MenuNode[] = [];
@@ -205,7 +217,12 @@ function treeOf(images: readonly ImageNode[], folders: readonly string[]): reado
       }
     }
     const subfolders = [...below].map(
-      ([path, nodes]): FolderNode => ({ kind: "folder", path, title: printable(baseName(path)), nodes: build(nodes, path) }),
+      ([path, nodes]): FolderNode => ({
+        kind: "folder",
+        path,
+        title: shown(aliasOf(path) ?? baseName(path)),
+        nodes: build(nodes, path),
+      }),
     );
     return [...subfolders.sort(byTitle), ...here.sort(byTitle)];
   };
@@ -254,5 +271,5 @@ function problemLine(findings: readonly ConfigFinding[], keepsLastGood: boolean)
   const more = errors.length === 1 ? "" : ` (and ${errors.length - 1} more)`;
   const does = keepsLastGood ? "; what stood there before holds" : "";
   const key = first.path === "" ? "" : `${first.path}: `;
-  return printable(`hiperiso.json, line ${first.line}, column ${first.column}: ${key}${first.message}${more}${does}`);
+  return shown(`hiperiso.json, line ${first.line}, column ${first.column}: ${key}${first.message}${more}${does}`);
 }

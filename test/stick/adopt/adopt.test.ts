@@ -32,7 +32,10 @@ const FILES: Files = {
   "/ISO/debian.iso": isoBytes(MIB, 1),
   "/ISO/a $b 'c' ü.iso": isoBytes(MIB, 2),
   "/ventoy/ventoy.json": JSON.stringify({
-    menu_alias: [{ image: "/ISO/debian.iso", alias: "Debian" }],
+    menu_alias: [
+      { image: "/ISO/debian.iso", alias: "Debian" },
+      { dir: "/ISO", alias: "Images" },
+    ],
     control: [{ VTOY_MENU_TIMEOUT: "7" }],
   }),
 };
@@ -174,6 +177,7 @@ describe("what is added", () => {
     expect(menu).toContain("hiperiso_runtime=/hiperiso/runtime");
     const part = await text(medium, "/hiperiso/runtime/EFI/hiperiso/grub/menu.cfg");
     expect(part).toMatch(/'\/ISO\/debian\.iso' 'Debian'/);
+    expect(part).toMatch(/submenu .*'Images\/'/);
     expect(part).toContain("a $b '\\''c'\\'' ü.iso");
     expect(part).toContain("set timeout=7");
     expect(await text(medium, ADOPTION.ventoyMenu)).toMatch(/configfile "\(\$vtoydev,1\)\/hiperiso\/runtime\/EFI\/BOOT\/grub\.cfg"/);

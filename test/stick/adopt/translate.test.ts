@@ -53,6 +53,7 @@ describe("what a ventoy.json says becomes a hiperiso.json", () => {
           { image: "/ISO/**.iso", alias: "Two letters" },
           { image: "/ISO/a.iso", alias: "Second" },
           { dir: "/ISO", alias: "Images" },
+          { dir: "/*", alias: "any" },
         ],
         menu_tip: { tips: [{ image: "/ISO/a.iso", tip1: "one", tip2: "two" }] },
       },
@@ -65,6 +66,9 @@ describe("what a ventoy.json says becomes a hiperiso.json", () => {
       { pattern: "/ISO", alias: "Images" },
     ]);
     expect(config.menuTip).toEqual([{ pattern: "/ISO/a.iso", tip: "one · two" }]);
+    expect(outcomes(translation).filter(([, outcome]) => outcome === "left")).toEqual([
+      ["menu_alias", "left", "a folder has to be written out"],
+    ]);
   });
 
   test("what an image is handed stands in one entry: of each plugin its own", () => {
