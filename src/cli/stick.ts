@@ -6,6 +6,7 @@ import { adoptCommand } from "./stick-adopt.ts";
 import { configCommand, updateCommand, verifyCommand } from "./stick-check.ts";
 import { createCommand } from "./stick-create.ts";
 import { addCommand, listCommand, removeCommand } from "./stick-images.ts";
+import { passwordCommand } from "./stick-password.ts";
 import { persistenceCommand } from "./stick-persistence.ts";
 import { pickCommand } from "./stick-pick.ts";
 import { pullCommand } from "./stick-pull.ts";
@@ -23,6 +24,7 @@ export function command(cli: Cli): CommandUnknownOpts {
     .addCommand(pullCommand(cli))
     .addCommand(pickCommand(cli))
     .addCommand(persistenceCommand(cli))
+    .addCommand(passwordCommand(cli))
     .addCommand(adoptCommand(cli))
     .addHelpText("after", () =>
       examplesText([

@@ -25,6 +25,10 @@ const folderPath = z
     says(FOLDER),
   );
 
+/** What the menu's keyboard has, as GRUB reads it. */
+const PASSWORD = "a password of ASCII letters, or what `hiperiso stick password` prints";
+const passwordText = z.string(says(PASSWORD)).regex(/^[ -~]{1,1200}$/, says(PASSWORD));
+
 const DEPTH = `a whole number from 0 to ${MENU_DEPTH_MAX}`;
 
 /** A conf_replace pair is carried as `org=…;new=…` and joined by `;;`: a semicolon in a path would end it. */
@@ -99,9 +103,9 @@ export const configSchema = section({
     menu_serial: z
       .boolean(says("true or false"))
       .describe("the menu on the first serial port by GRUB's own driver: for firmware that does not put its console there itself"),
-    menu_password: plainText().describe("asked for before anything is started: as text, or as `hiperiso stick password` prints it"),
+    menu_password: passwordText.describe("asked for before anything is started: as text, or as `hiperiso stick password` prints it"),
     image_passwords: z
-      .array(section({ iso: plainText(), password: plainText() }, ["iso", "password"]), says("a list of { iso, password }"))
+      .array(section({ iso: plainText(), password: passwordText }, ["iso", "password"]), says("a list of { iso, password }"))
       .describe("asked for before an image is started; iso is a path or a glob, and the first that matches holds"),
   }).describe("defaults and menu behaviour"),
   theme: section({

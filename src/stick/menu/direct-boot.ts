@@ -58,6 +58,7 @@ export const DIRECT_FAMILIES: readonly DirectFamily[] = [
     kernels: LIVE_KERNELS,
     initrds: LIVE_INITRDS,
     markers: ["/Clonezilla-Live-Version"],
+    ownWord: /^ocs_live_run=/,
     base: ["boot=live", "components", "union=overlay", "username=user"],
     words: ["findiso={P}", "toram=live,syslinux"],
   },
@@ -220,10 +221,10 @@ interface FoundDirect {
 function byMenu({ kernel, initrds, whyNot, arguments: line }: BootEntry): FoundDirect | { readonly because: string } | undefined {
   if (kernel === null || whyNot !== null || kernel.startBytes !== 0 || !kernel.volume.startsWith("iso9660@")) return undefined;
   const own = line.split(" ").filter((word) => word !== "");
-  const family = DIRECT_FAMILIES.find(
-    ({ ownWord, kernels }) =>
-      kernels.some((pattern) => matches(pattern, kernel.path)) || (ownWord !== undefined && own.some((word) => ownWord.test(word))),
-  );
+  const family =
+    DIRECT_FAMILIES.find(({ ownWord }) => ownWord !== undefined && own.some((word) => ownWord.test(word))) ??
+    // What else has to be there, a menu does not tell.
+    DIRECT_FAMILIES.find(({ kernels, markers }) => markers === undefined && kernels.some((pattern) => matches(pattern, kernel.path)));
   if (family === undefined) {
     // Nothing that looks for its medium: a memory test, an installer that comes over the network.
     return initrds.length === 0 ? { family: "kernel", kernel: kernel.path, initrds: [], words: own } : undefined;

@@ -89,8 +89,8 @@ function oneOf(ranges: Ranges): string {
     if (isAscii(low) && isAscii(high)) return [...asciiBetween(low, high)].map(literal);
     return [ONE];
   });
-  // Ranges of which none holds anything match nothing.
-  return ways.length === 0 ? "[^ -~]{300}" : `(${[...new Set(ways)].join("|")})`;
+  // Ranges of which none holds anything match nothing: no path has two slashes side by side.
+  return ways.length === 0 ? "//" : `(${[...new Set(ways)].join("|")})`;
 }
 
 function noneOf(ranges: Ranges): string {

@@ -290,7 +290,7 @@ function scanFunctions(): readonly string[] {
       'for hiso_f in "($hiso_data)$hiso_at"/*; do',
       "  set hiso_p=",
       "  if regexp --set=1:hiso_p --set=2:hiso_n '^\\([^)]*\\)(.*/([^/]*))$' \"$hiso_f\"; then true; fi",
-      '  if [ -n "$hiso_p" ]; then if regexp \'/[.][^/]*$\' "$hiso_p"; then true; elif $2 "$hiso_p"; then true; else hiso_new "$hiso_p" "$hiso_n" "$3"; fi; fi',
+      '  if [ -n "$hiso_p" ]; then if regexp \'/[.][^/]*$|[[:cntrl:]]\' "$hiso_p"; then true; elif $2 "$hiso_p"; then true; else hiso_new "$hiso_p" "$hiso_n" "$3"; fi; fi',
       "done",
     ]),
     ...define("hiso_new", [

@@ -1,4 +1,5 @@
 /** The menu of one stick as GRUB's script: what `hiperiso.json` and the images say. `menu-functions.ts` has what is the same on each. */
+import { isPlainText } from "../../config/setting-value.ts";
 import { STICK_ESP } from "../../contract/stick.ts";
 import { grubWord } from "../../formats/escape-grub.ts";
 import { grubPattern } from "./grub-pattern.ts";
@@ -134,12 +135,16 @@ class MenuWriter {
   }
 
   nodes(nodes: readonly MenuNode[], depth: number): readonly string[] {
-    return nodes.map((node) => (node.kind === "folder" ? this.#folder(node, depth) : this.#image(node)));
+    return nodes.map((node) => {
+      if (!isPlainText(node.path))
+        return `menuentry --unrestricted -- ${grubWord(`${node.title}  [cannot be booted: rename it]`)} { true; }`;
+      return node.kind === "folder" ? this.#folder(node, depth) : this.#image(node);
+    });
   }
 
   /** Name of a function that says whether `$1`, in this folder, was listed or is hidden. */
   known(folder: string): string {
-    const paths = this.#menu.known.get(folder) ?? [];
+    const paths = (this.#menu.known.get(folder) ?? []).filter(isPlainText);
     if (paths.length === 0) return "hiso_none";
     const name = this.#name("known");
     this.#functions.push(`function ${name} { test ${paths.map((path) => `"$1" = ${grubWord(path)}`).join(" -o ")}; }`);
