@@ -64,6 +64,7 @@ const BROAD = [
   "test/live/root-image.test.ts",
   "test/live/rootfs.test.ts",
   "test/live/runner.test.ts",
+  "test/live/runtime-stages.test.ts",
   "test/live/sandbox-cuts.test.ts",
   "test/live/sandbox/killed.test.ts",
   "test/live/sandbox/tree.test.ts",
