@@ -4,6 +4,7 @@ import { VENTOY_MODES, type VentoyMode } from "../config/ventoy-json.ts";
 import { ADOPTION, type Adoption } from "../contract/adoption.ts";
 import { HiperisoError } from "../contract/error.ts";
 import { STICK_DATA } from "../contract/stick.ts";
+import type { StickAdopted, StickUnadopted } from "../contract/stick-answers.ts";
 import type { BlockStore } from "../disk/block-store.ts";
 import { openForReading, openVolume, sectorsOf } from "../disk/open-volume.ts";
 import { printable } from "../formats/escape-terminal.ts";
@@ -51,7 +52,7 @@ export function adoptCommand(cli: Cli): CommandUnknownOpts {
         const removal = dry
           ? await onData(cli, place, undefined, ({ data }) => look(data, false))
           : await onData(cli, place, { flags, change: "take hiperiso off it; images and sessions stay" }, ({ data }) => look(data, true));
-        if (json === true) cli.json({ dryRun: dry, ...removal });
+        if (json === true) cli.json(unadoptedOf(removal, dry));
         else cli.out(removalText(place, removal, dry));
         return;
       }
@@ -114,7 +115,7 @@ async function onData<T>(
   return await use({ data: volumeData(volume, stick.dataStore), stick, medium, isDevice: target.isDevice });
 }
 
-function answerOf(plan: AdoptPlan, adoption: Adoption | undefined, mode: VentoyMode) {
+function answerOf(plan: AdoptPlan, adoption: Adoption | undefined, mode: VentoyMode): StickAdopted {
   return {
     dryRun: adoption === undefined,
     mode,
@@ -125,10 +126,17 @@ function answerOf(plan: AdoptPlan, adoption: Adoption | undefined, mode: VentoyM
     images: plan.images,
     config: { path: STICK_DATA.config, fate: plan.config.fate, text: new TextDecoder().decode(plan.config.bytes) },
     ventoyMenu: { path: ADOPTION.ventoyMenu, existed: plan.ventoyMenu.existed },
-    ventoyJson: { found: plan.hasVentoyConfig, findings: plan.findings, taken: plan.lines },
+    ventoyJson: { found: plan.hasVentoyConfig, findings: [...plan.findings], taken: [...plan.lines] },
     adoption: adoption ?? null,
   };
 }
+
+const unadoptedOf = ({ removed, restored, kept }: Removal, dryRun: boolean): StickUnadopted => ({
+  dryRun,
+  removed: [...removed],
+  restored: [...restored],
+  kept: [...kept],
+});
 
 const OUTCOMES = [
   ["taken", "taken over"],

@@ -3,6 +3,7 @@
  * Made from the same definitions that the program checks by: `npm run schema` writes them, a test holds them equal.
  */
 import * as z from "zod";
+import { adoptionSchema } from "../contract/adoption.ts";
 import { reportSchema } from "../contract/report.ts";
 import { scriptSchema } from "../contract/script.ts";
 import {
@@ -17,12 +18,14 @@ import {
 import { stickImagesSchema, stickManifestSchema, stickMenuFactsSchema } from "../contract/stick.ts";
 import {
   stickAddedSchema,
+  stickAdoptedSchema,
   stickConfigSchema,
   stickCreatedSchema,
   stickListedSchema,
   stickPersistenceSchema,
   stickPulledSchema,
   stickRemovedSchema,
+  stickUnadoptedSchema,
   stickUpdatedSchema,
   stickVerifiedSchema,
 } from "../contract/stick-answers.ts";
@@ -56,6 +59,9 @@ const SCHEMAS: readonly (readonly [file: string, title: string, schema: z.ZodTyp
   ["stick-config", "what hiperiso stick config --json prints", stickConfigSchema],
   ["stick-pull", "what hiperiso stick pull --json prints", stickPulledSchema],
   ["stick-persistence", "what hiperiso stick persistence --json prints", stickPersistenceSchema],
+  ["stick-adopt", "what hiperiso stick adopt --json prints", stickAdoptedSchema],
+  ["stick-unadopt", "what hiperiso stick adopt --remove --json prints", stickUnadoptedSchema],
+  ["stick-adoption", "hiperiso/adopted.json on a Ventoy stick: what hiperiso added to it", adoptionSchema],
   ["stick-menu", "/EFI/hiperiso/menu.json on a stick's boot partition: what its menu was made from", stickMenuFactsSchema],
   ["hiperiso", "hiperiso.json: the configuration of a stick or a workstation", configSchema],
 ];

@@ -1,5 +1,6 @@
 /** What the commands of `hiperiso stick` print with `--json`: one object each. A program may rely on what stands here; more may come beside it. */
 import * as z from "zod";
+import { adoptionSchema } from "./adoption.ts";
 
 /** Bytes of a disk: a string where a number of JavaScript would not hold them exactly. */
 const diskBytes = z.union([z.int().min(0), z.string().regex(/^\d+$/)]);
@@ -137,6 +138,40 @@ export const stickPulledSchema = z.object({
 
 export const stickPersistenceSchema = z.object({ path: z.string(), label: z.string(), sizeBytes: diskBytes });
 
+/** Of `stick adopt`; with `--remove` the second. */
+export const stickAdoptedSchema = z.object({
+  dryRun: z.boolean(),
+  mode: z.string().describe("Whose part of ventoy.json counts."),
+  renewed: z.boolean().describe("hiperiso was on the stick already, whole or cut off."),
+  files: z.array(z.object({ path: stickPath, sizeBytes: diskBytes })),
+  totalBytes: diskBytes,
+  freeBytes: diskBytes.describe("Before."),
+  images: count.describe("In Ventoy's menu."),
+  config: z.object({ path: stickPath, fate: z.enum(["made", "kept"]), text: z.string() }),
+  ventoyMenu: z.object({ path: stickPath, existed: z.boolean() }),
+  ventoyJson: z.object({
+    found: z.boolean(),
+    findings: z.array(z.object({ line: z.int().min(1), column: z.int().min(1), message: z.string() })),
+    taken: z.array(
+      z.object({
+        plugin: z.string(),
+        line: z.int().min(1).nullable(),
+        outcome: z.enum(["taken", "partly", "left"]),
+        what: z.string(),
+        why: z.string().nullable(),
+      }),
+    ),
+  }),
+  adoption: adoptionSchema.nullable().describe("What was added; null of a dry run."),
+});
+
+export const stickUnadoptedSchema = z.object({
+  dryRun: z.boolean(),
+  removed: z.array(stickPath),
+  restored: z.array(stickPath),
+  kept: z.array(stickPath),
+});
+
 export type StickCreated = z.infer<typeof stickCreatedSchema>;
 export type StickAdded = z.infer<typeof stickAddedSchema>;
 export type StickRemoved = z.infer<typeof stickRemovedSchema>;
@@ -146,3 +181,5 @@ export type StickUpdated = z.infer<typeof stickUpdatedSchema>;
 export type StickConfigChecked = z.infer<typeof stickConfigSchema>;
 export type StickPulled = z.infer<typeof stickPulledSchema>;
 export type StickPersistenceMade = z.infer<typeof stickPersistenceSchema>;
+export type StickAdopted = z.infer<typeof stickAdoptedSchema>;
+export type StickUnadopted = z.infer<typeof stickUnadoptedSchema>;

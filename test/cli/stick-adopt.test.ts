@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { stickAdoptedSchema, stickUnadoptedSchema } from "../../src/contract/stick-answers.ts";
 import { openFileStore } from "../../src/disk/block-store.ts";
 import { MIB } from "../disk/disk-images.ts";
 import { ventoyStick } from "../stick/adopt/ventoy-fixture.ts";
@@ -42,7 +43,9 @@ describe("stick adopt", () => {
     expect(stdout).toMatch(/left out {4}control, line 2: VTOY_WIN11_BYPASS_CHECK: 1 \(hiperiso does not change Windows' installer\)/);
     expect(stdout).toMatch(/Nothing was written\.\n$/);
     expect(sumOf(image)).toBe(before);
-    const answer = JSON.parse((await stick(["adopt", image, "--runtime", runtime, "--dry-run", "--json"])).stdout);
+    const answer = stickAdoptedSchema.parse(
+      JSON.parse((await stick(["adopt", image, "--runtime", runtime, "--dry-run", "--json"])).stdout),
+    );
     expect(answer).toMatchObject({ dryRun: true, renewed: false, images: 1, config: { fate: "made" }, adoption: null });
     expect(sumOf(image)).toBe(before);
   });
@@ -75,7 +78,10 @@ describe("stick adopt", () => {
     const looked = await stick(["adopt", image, "--remove", "--dry-run"]);
     expect(looked.stdout).toMatch(/would be taken off it\n {2}removed: \/ventoy\/ventoy_grub\.cfg[\s\S]*Nothing was written/);
     const gone = await stick(["adopt", image, "--remove", "--json"]);
-    expect(JSON.parse(gone.stdout)).toMatchObject({ dryRun: false, kept: expect.arrayContaining(["/hiperiso/images.json"]) });
+    expect(stickUnadoptedSchema.parse(JSON.parse(gone.stdout))).toMatchObject({
+      dryRun: false,
+      kept: expect.arrayContaining(["/hiperiso/images.json"]),
+    });
     expect((await disk("ls", "-R", `${image}:1`)).stdout.split("\n").filter((path) => !path.startsWith("hiperiso"))).toEqual(
       before.split("\n"),
     );
