@@ -34,7 +34,7 @@ function buildCommand(cli: Cli) {
     )
     .action(async ({ to, store, set, explain, json }) => {
       const runtime = await buildRuntime({ env: cli.env, store, set: stageOptions(set) }, cli.job);
-      if (to !== undefined) await handOutRuntime(runtime.folder, to, cli.job);
+      if (to !== undefined) await handOutRuntime(runtime.output, to, cli.job);
       if (explain === true) cli.err(explanation(runtime.built, "built"));
       const folder = to ?? runtime.folder;
       if (json === true) {

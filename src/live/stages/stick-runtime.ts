@@ -33,10 +33,10 @@ const SIGNED_CONFIG = `# The menu stands beside the loader.
 configfile $cmdpath/grub.cfg
 `;
 
-/** Output: `esp/`, the files; `runtime.json`, what each of them is. */
+/** Output: `esp/`, the files; `runtime.json`, what each of them is; `packages.json` and `licences/`, what all of it was made of. */
 export const stickRuntimeStage = stageKind({
   kind: "stick-runtime",
-  revision: 1,
+  revision: 2,
   options: Options,
   inputs: {
     ...{ loaders: "required", kernel: "required", initramfs: "required", image: "required", firmware: "required", modules: "optional" },
@@ -76,6 +76,7 @@ export const stickRuntimeStage = stageKind({
       const file = `${name}_${version}.${manager}.txt`.replaceAll(/[^A-Za-z0-9@+._-]/g, "-").replace(/^\./, "-");
       if (terms !== undefined) await writeFile(join(output, "licences", file), terms);
     }
+    await writeFile(join(output, "packages.json"), `${JSON.stringify({ packages: facts.packages, unread: [] }, null, 1)}\n`);
     await writeFile(join(output, "runtime.json"), `${JSON.stringify(facts, null, 2)}\n`);
   },
 });

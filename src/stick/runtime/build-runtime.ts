@@ -20,7 +20,9 @@ export interface RuntimeOptions extends Pick<BuildOptions, "set" | "dryRun"> {
 }
 
 export interface BuiltRuntime {
-  /** Laid out as the ESP; in the store, and not to be changed. */
+  /** Output of the last stage; in the store, and not to be changed. */
+  readonly output: string;
+  /** Below it, laid out as the ESP. */
   readonly folder: string;
   readonly facts: RuntimeFacts;
   readonly built: Built;
@@ -35,7 +37,7 @@ export async function buildRuntime(
 ): Promise<BuiltRuntime> {
   const built = await buildPlan(spec, { store, env, set }, job);
   const output = dirname(built.output);
-  return { folder: join(output, "esp"), facts: await readFacts(built.output), built };
+  return { output, folder: join(output, "esp"), facts: await readFacts(built.output), built };
 }
 
 /** Whether nothing would have to be built. Throws where that cannot be told, as without package lists. */

@@ -7,26 +7,25 @@ import type { Job } from "../../contract/job.ts";
 import { STICK_ESP } from "../../contract/stick.ts";
 import { syncDirectory, syncTree } from "../../host/atomic-file.ts";
 
+/** In the output of the stage, and what the copy is called behind the folder's own name. The ESP comes last: where it is, all is. */
+const PARTS = [
+  { from: "licences", suffix: ".licences" },
+  { from: "packages.json", suffix: ".packages.json" },
+  { from: "esp", suffix: "" },
+] as const;
+
 /**
- * Copies `from`, laid out as an ESP, to `folder`. An empty folder and an earlier runtime there are replaced. Throws HiperisoError of kind `usage` where
- * something else is.
+ * Copies the output of the stage of kind stick-runtime: what the ESP holds to `folder`, packages and licences beside it (`folder.packages.json`,
+ * `folder.licences/`). An empty folder and an earlier runtime there are replaced. Throws HiperisoError of kind `usage` where something else is.
  */
-export async function handOutRuntime(from: string, folder: string, { signal }: Job): Promise<void> {
+export async function handOutRuntime(output: string, folder: string, { signal }: Job): Promise<void> {
   const target = resolve(folder);
   await refuseOther(target);
-  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(4).toString("hex")}`);
-  const [made, old] = [`${temporary}.part`, `${temporary}.old`];
   try {
-    signal.throwIfAborted();
-    await mkdir(dirname(target), { recursive: true });
-    await cp(from, made, { recursive: true, errorOnExist: true });
-    await syncTree(made);
-    signal.throwIfAborted();
-    const wasThere = await rename(target, old).then(() => true, ifMissing);
-    await rename(made, target).catch(async (error: unknown) => {
-      if (wasThere) await rename(old, target);
-      throw error;
-    });
+    for (const { from, suffix } of PARTS) {
+      signal.throwIfAborted();
+      await replace(join(output, from), `${target}${suffix}`, signal);
+    }
     await syncDirectory(dirname(target));
   } catch (error) {
     signal.throwIfAborted();
@@ -34,8 +33,24 @@ export async function handOutRuntime(from: string, folder: string, { signal }: J
       what: "copy the runtime",
       where: folder,
       found: reasonOf(error),
-      hint: `It is kept at ${from}.`,
+      hint: `It is kept at ${output}.`,
       cause: error,
+    });
+  }
+}
+
+async function replace(from: string, target: string, signal: AbortSignal): Promise<void> {
+  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(4).toString("hex")}`);
+  const [made, old] = [`${temporary}.part`, `${temporary}.old`];
+  try {
+    await mkdir(dirname(target), { recursive: true });
+    await cp(from, made, { recursive: true, errorOnExist: true });
+    if ((await stat(made)).isDirectory()) await syncTree(made);
+    signal.throwIfAborted();
+    const wasThere = await rename(target, old).then(() => true, ifMissing);
+    await rename(made, target).catch(async (error: unknown) => {
+      if (wasThere) await rename(old, target);
+      throw error;
     });
   } finally {
     await Promise.all([made, old].map((path) => rm(path, { recursive: true, force: true })));

@@ -48,6 +48,23 @@ License: Never-Used
 `;
 
 describe("the packages of a root file system", () => {
+  test("of npm are those whose package.json stands in a node_modules, at any depth and with a scope", async () => {
+    const found = await packagesOf([
+      file("opt/app/package.json", '{"name":"app","version":"9.0.0"}'),
+      file("opt/app/node_modules/one/package.json", '{"name":"one","version":"1.0.0","license":"MIT OR Apache-2.0"}'),
+      file("opt/app/node_modules/one/lib/package.json", '{"name":"inner","version":"1.0.0"}'),
+      file("opt/app/node_modules/@scope/two/package.json", '{"name":"@scope/two","version":"2.0.0","license":{"type":"MIT"}}'),
+      file("opt/app/node_modules/one/node_modules/three/package.json", '{"name":"three","version":"3.0.0"}'),
+      file("opt/app/node_modules/broken/package.json", "{"),
+      file("opt/app/node_modules/list/package.json", "[]"),
+    ]);
+    expect(found?.packages.map(({ manager, name, version, licences }) => [manager, name, version, licences])).toEqual([
+      ["npm", "@scope/two", "2.0.0", []],
+      ["npm", "one", "1.0.0", ["MIT OR Apache-2.0"]],
+      ["npm", "three", "3.0.0", []],
+    ]);
+  });
+
   test("of Debian: installed ones with source, section and the licences of their copyright files", async () => {
     const status = `Package: tool
 Status: install ok installed
