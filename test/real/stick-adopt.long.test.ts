@@ -120,6 +120,7 @@ it("with an MBR is found by its signature, and picks on the computer", async () 
   const steps = [
     ...TO_OUR_MENU,
     { send: "p" },
+    { expect: "pick an image", within: SLOW_S },
     { expect: "The demo of Ventoy", within: SLOW_S },
     { screenshot: "picker" },
     { shutdown: "\u0003", within: SLOW_S },
