@@ -24,6 +24,7 @@ const BROAD = [
   "test/cli/payload.test.ts",
   "test/cli/program.test.ts",
   "test/cli/stick-loop.test.ts",
+  "test/cli/stick-pick.test.ts",
   "test/cli/stick.test.ts",
   "test/disk/exfat/check.test.ts",
   "test/disk/exfat/cuts.test.ts",

@@ -2,6 +2,8 @@
 export class SmallTerminal {
   readonly columns: number;
   readonly rows: number;
+  /** `?25` (the cursor is seen), `?7` (it wraps), `?1049` (the other screen): as they were set last. */
+  readonly modes = new Map<string, boolean>();
   readonly #width: (character: string) => 0 | 1 | 2;
   #cells: { text: string; style: string }[][];
   #row = 0;
@@ -35,13 +37,14 @@ export class SmallTerminal {
 
   #sequence(parameters: string, final: string): void {
     if (final === "H") {
-      const [row = 1, column = 1] = parameters.split(";").map(Number);
+      const [row = 1, column = 1] = parameters.split(";").map((parameter) => Number(parameter || 1));
       if (row > this.rows || column > this.columns) throw new Error(`beyond the screen: ${parameters}`);
       this.#row = row - 1;
       this.#column = column - 1;
     } else if (final === "J" && parameters === "2") this.#cells = this.#blank();
     else if (final === "K" && parameters === "") this.#cells[this.#row]!.fill({ text: " ", style: "" }, this.#column);
     else if (final === "m") this.#style = parameters === "0" ? "" : parameters.replace(/^0;/, "");
+    else if ((final === "h" || final === "l") && /^\?(?:7|25|1049)$/.test(parameters)) this.modes.set(parameters, final === "h");
     else throw new Error(`a sequence that is not known: ${parameters}${final}`);
   }
 

@@ -143,6 +143,7 @@ describe("the screen of a computer that records", () => {
           expect(guestRows(state, size)).toBeLessThan(rows + 1);
         },
       ),
+      { numRuns: 40 },
     );
   });
 });
