@@ -8,6 +8,7 @@ import type { StickConfigChecked, StickUpdated, StickVerified } from "../contrac
 import { printable } from "../formats/escape-terminal.ts";
 import { readBounded } from "../host/bounded-file.ts";
 import { diskNumber } from "../image/image-facts.ts";
+import { verifyAdopted } from "../stick/adopt/verify.ts";
 import { makeDataFolders, readDataFile, writeDataFile } from "../stick/data.ts";
 import { stickMenu } from "../stick/menu-maker.ts";
 import { planUpdate, type UpdateWish, writeUpdate } from "../stick/update.ts";
@@ -18,6 +19,7 @@ import { examplesText, programVersion } from "./program.ts";
 import {
   forgetterOf,
   idsOf,
+  openAdoptedForReading,
   openDataForReading,
   openDataForWriting,
   openStickForReading,
@@ -55,9 +57,12 @@ export function verifyCommand(cli: Cli): CommandUnknownOpts {
         await using opened = await openDataForReading(cli, undefined, { mounted });
         check = await verifyMounted(opened.data, options, cli.job);
       } else {
-        await using opened = await openStickForReading(stick);
-        if (!opened.target.isDevice) await forgetterOf(cli, undefined, stick)();
-        check = await verifyStick(opened, options, cli.job);
+        await using adopted = await openAdoptedForReading(cli, stick);
+        if (adopted === undefined) {
+          await using opened = await openStickForReading(stick);
+          if (!opened.target.isDevice) await forgetterOf(cli, undefined, stick)();
+          check = await verifyStick(opened, options, cli.job);
+        } else check = await verifyAdopted(adopted.data, options, cli.job);
       }
       const { problems, notes, imagesChecked, espFilesChecked } = check;
       if (json === true) {

@@ -123,6 +123,17 @@ export async function openDataForReading(cli: Cli, stick: string | undefined, { 
   return await dataOn(cli, await openDataStickForReading(cli, stick), true);
 }
 
+/** Undefined where it is no stick that was adopted. */
+export async function openAdoptedForReading(cli: Cli, text: string): Promise<OpenedData | undefined> {
+  const target = await stickTarget(text);
+  const medium = await openForReading(target);
+  const adopted = await openAdoptedStick(medium, sectorsOf(target, medium), cli.job).catch(() => undefined);
+  if (adopted !== undefined)
+    return await dataOn(cli, { ...adopted, target, isAdopted: true, [Symbol.asyncDispose]: () => medium[Symbol.asyncDispose]() }, true);
+  await medium[Symbol.asyncDispose]();
+  return undefined;
+}
+
 export async function openDataForWriting(
   cli: Cli,
   stick: string | undefined,

@@ -70,6 +70,16 @@ describe("stick adopt", () => {
     );
     const listed = JSON.parse((await stick(["list", image, "--json"])).stdout);
     expect(listed.images.map(({ path }: { path: string }) => path)).toEqual(["/ISO/a.iso", "/ISO/b.iso"]);
+    expect(await stick(["verify", image])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/All is well: 1 image, \d+ boot files/),
+    });
+    await disk("rm", `${image}:1/hiperiso/runtime/EFI/hiperiso/vmlinuz`);
+    expect(await stick(["verify", image])).toMatchObject({
+      status: 1,
+      stdout: expect.stringMatching(/vmlinuz: it is gone\n.*stick adopt/),
+    });
+    expect(await stick(["adopt", image, "--runtime", runtime])).toMatchObject({ status: 0 });
     expect(await stick(["config", image])).toMatchObject({ status: 0, stdout: expect.stringMatching(/nothing is wrong/) });
     expect(await stick(["pull", image, "--to", join(folder, "home")])).toMatchObject({ status: 0 });
     expect(await stick(["remove", image, "b.iso"])).toMatchObject({ status: 0 });

@@ -47,8 +47,7 @@ export async function openVentoyStick(medium: BlockStore, sectorBytes: SectorByt
   const dataStore = partitionStore(medium, data, 1);
   const found = await recognise(dataStore);
   if (found?.format !== "exfat" && found?.format.startsWith("fat") !== true) {
-    const hint =
-      "Mount it, and name the folder: `hiperiso stick adopt --mounted DIR`. The stick itself has to read it at a boot: exFAT, FAT, NTFS and ext4 do.";
+    const hint = "Ventoy makes it exFAT; other kinds that it boots from, NTFS and ext4, are not written by hiperiso. It was left as it is.";
     throw refuse(found?.format ?? "nothing that is known", hint, "exFAT or FAT on its first partition");
   }
   return { diskId: identityOf(table.scheme, table.id), scheme: table.scheme, data, dataStore };
