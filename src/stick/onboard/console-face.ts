@@ -33,10 +33,16 @@ export function afterQuestion(outcome: BootOutcome, image: string, patienceS: nu
   if (recorded !== undefined) {
     const { session, report } = recorded;
     const cause = report?.findings.find((finding) => finding.cause);
+    // Where the recorder itself could not go on, what the guest did or not is no verdict.
+    const verdict =
+      session.status === "failed"
+        ? ({ text: "FAILED", colour: RED } as const)
+        : { text: session.result.toUpperCase(), colour: COLOURS[session.result] };
+    const stage = session.analysis.boot_stage_final;
     text.push(
       [
-        { text: session.result.toUpperCase(), style: { bold: true, colour: COLOURS[session.result] } },
-        { text: `  ${basename(image)}, last stage ${session.analysis.boot_stage_final}` },
+        { text: verdict.text, style: { bold: true, colour: verdict.colour } },
+        { text: `  ${basename(image)}${stage === "unknown" ? "" : `, last stage ${stage}`}` },
       ],
       ...(cause === undefined ? [] : [[{ text: cause.explanation }], [{ text: `What to try: ${cause.hint}` }]]),
     );
