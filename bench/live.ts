@@ -1,5 +1,5 @@
 /**
- * `npm run bench:live -- [first]`: building live media, by the compiled program, from spawn to exit.
+ * `npm run bench:live -- [first] [live-build]`: building live media, by the compiled program, from spawn to exit.
  *
  *   again      a second build with nothing changed: limit 1 s
  *   file       one file of the root file system changed: only root, image and ISO may run
@@ -7,6 +7,7 @@
  *   iso        writing the ISO against `cp` of its content: limit 1.3
  *   first      (where asked for; it fetches a distribution twice) the first build from an empty store against bench/live/bare.sh, the bare sequence of
  *              the same tools: limit 1.2; and the image's size at the same compression against theirs: limit 1
+ *   live-build (with `first`; where live-build is installed, as root) the same image by live-build, without a limit
  *
  * The ISO stage's time is what the build says of it: xorriso, and its output brought onto the disk. `cp` copies what is in the ISO, the same
  * files by their sizes, and brings it onto the disk too. In turns, medians of ROUNDS. All in one folder, whose file system is measured with it.
@@ -19,6 +20,7 @@ import { timedLine } from "./timed-line.ts";
 const ROUNDS = 5;
 const LIMITS = { again: 1, iso: 1.3, first: 1.2, size: 1 } as const;
 const withFirst = process.argv.includes("first");
+const withLiveBuild = process.argv.includes("live-build");
 
 const folder = mkdtempSync(join(process.env["BENCH_FOLDER"] ?? tmpdir(), "hiperiso-bench-"));
 const program = resolve("dist/cli/hiperiso.js");
@@ -42,6 +44,7 @@ const stageOf = ({ stages }: Build, name: string) => stages.find((stage) => stag
 try {
   cpSync("bench/live", join(folder, "spec"), { recursive: true });
   const bare = withFirst ? timedLine(folder, "mkdir bare && bash spec/bare.sh bare spec/overlay > bare.log 2>&1") : undefined;
+  const liveBuild = withLiveBuild ? timedLine(folder, "mkdir lb && bash spec/live-build.sh lb spec/overlay > lb.log 2>&1") : undefined;
   const first = build();
   const rows: object[] = [];
   let isWithin = true;
@@ -61,6 +64,13 @@ try {
     const sizeRatio = sizes[0] / sizes[1];
     row("size", { ours: sizes[0], bare: sizes[1], ratio: rounded(sizeRatio, 4), limit: LIMITS.size }, sizeRatio <= LIMITS.size);
     rmSync(join(folder, "bare"), { recursive: true });
+  }
+  if (liveBuild !== undefined) {
+    row(
+      "live-build",
+      { ours: rounded(first.seconds), theirs: rounded(liveBuild.seconds), ratio: rounded(first.seconds / liveBuild.seconds) },
+      true,
+    );
   }
 
   const again = Array.from({ length: ROUNDS }, () => build());
