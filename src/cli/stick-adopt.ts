@@ -148,6 +148,7 @@ function planText(place: string, plan: AdoptPlan, mode: VentoyMode, dry: boolean
   const will = (now: string, later: string) => (dry ? later : now);
   const lines = [
     `${printable(place)}: a Ventoy stick, ${plan.images} ${plan.images === 1 ? "image" : "images"} in its menu`,
+    ...(plan.cut ? ["  it has more files than were looked at: of the others nothing is taken over"] : []),
     ...(plan.recordDamage === undefined ? [] : [`  the record of an earlier adoption was damaged: ${printable(plan.recordDamage)}`]),
     `  ${ADOPTION.runtime}  ${byteSize(Number(plan.totalBytes))} ${will("were written", "would be written")}, ${byteSize(Number(plan.freeBytes))} were free`,
     `  ${ADOPTION.ventoyMenu}  ${will("has", "would get")} an entry${plan.ventoyMenu.existed ? `; as it was: ${ADOPTION.before}` : ""}`,

@@ -59,6 +59,8 @@ export interface AdoptPlan {
   readonly hasVentoyConfig: boolean;
   /** So many images Ventoy's menu shows. */
   readonly images: number;
+  /** The stick has more files than were looked at. */
+  readonly cut: boolean;
   readonly freeBytes: bigint;
 }
 
@@ -107,6 +109,7 @@ export async function planAdoption(data: StickData, wish: AdoptWish, job: Job): 
     findings: reading.findings,
     hasVentoyConfig: reading.found,
     images: translation.shown.length,
+    cut: reading.cut,
     freeBytes,
   };
 }
