@@ -13,10 +13,10 @@ export const TRAP_NAMES = [
 /** The demo, by the worst of them. */
 export const DEMO = `/ISOs/${TRAP_NAMES[0]}`;
 
-/** Of the guest in the guest; the menu waits for the script, however slow the computer is. */
+/** The menu waits for the script, however slow the computer is. The guest in the guest starts by BIOS: OVMF takes minutes in an emulated computer. */
 const CONFIG = {
   control: { timeout: 3600, default_image: DEMO },
-  iso_overrides: { "*": { ram: 384, cpus: 1 } },
+  iso_overrides: { "*": { ram: 384, cpus: 1, firmware: "bios" } },
 };
 
 export interface StickWish {

@@ -77,7 +77,7 @@ describe("a stick", () => {
     await using place = await workplace();
     const config = {
       control: { timeout: 3600, default_image: DEMO },
-      iso_overrides: { "*": { ram: 384, cpus: 1, trace_level: "full" } },
+      iso_overrides: { "*": { ram: 384, cpus: 1, firmware: "bios", trace_level: "full" } },
     };
     const image = await makeStick(place.root, { config });
     const { freeBytes } = JSON.parse(await done(["stick", "list", image, "--json"]));
@@ -96,7 +96,7 @@ describe("a stick", () => {
 
   it("asks which image, and boots the one that is searched for and chosen by keys", async () => {
     await using place = await workplace();
-    const config = { control: { timeout: 3600 }, iso_overrides: { "*": { ram: 384, cpus: 1, fallback: true } } };
+    const config = { control: { timeout: 3600 }, iso_overrides: { "*": { ram: 384, cpus: 1, firmware: "bios", fallback: true } } };
     const image = await makeStick(place.root, { config });
     await driven(image, place, [
       ...MENU,
