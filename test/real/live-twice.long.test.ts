@@ -1,6 +1,7 @@
 /** `live build --twice`: the demo, and a Debian whose seed, packages and script run tools of their own, come to the same bytes. Needs the network. */
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { run, workplace } from "./harness.ts";
 import { demoWith } from "./live-medium-spec.ts";
@@ -94,4 +95,15 @@ it("two builds of a Debian with packages, a script and each kind of medium from 
   expect([status, same]).toEqual([0, true]);
   expect(stages).toHaveLength(12);
   expect(await readdir(join(store, "work"))).toEqual([]);
+});
+
+it("two builds of a stick's runtime from nothing are the same bytes", async () => {
+  await using place = await workplace();
+  const spec = fileURLToPath(new URL("../../live/runtime.yaml", import.meta.url));
+  const { status, stdout, stderr } = await run(["live", "build", spec, "--store", join(place.root, "store"), "--twice", "--json"]);
+  expect(stdout, stderr).not.toBe("");
+  const { same, differences, stages } = JSON.parse(stdout) as Twice;
+  expect(differences, stderr).toEqual([]);
+  expect([status, same]).toEqual([0, true]);
+  expect(stages.map(({ name }) => name)).toEqual(expect.arrayContaining(["programs", "programs-image", "image", "runtime"]));
 });
