@@ -93,16 +93,17 @@ export function harmless(text: string, { unicode }: Pick<Looks, "unicode">): str
     : shown.replace(/[^\x20-\x7e]/gu, (character) => DRAWN[character] ?? `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
-/** What the program itself draws with, for terminals that know only ASCII. */
+/**
+ * What the program itself draws with, and how where a terminal knows only ASCII. Linux' own console has these too: its font is that of code page 437.
+ */
 const DRAWN: Readonly<Record<string, string>> = {
   "─": "-",
   "│": "|",
-  "›": ">",
-  "·": ".",
-  "…": "~",
+  "»": ">",
   "↑": "^",
   "↓": "v",
-  "×": "x",
+  "←": "<",
+  "→": ">",
   "░": ".",
   "▒": ":",
   "▓": "*",
@@ -118,11 +119,11 @@ export function columnsOf(text: string, looks: Pick<Looks, "unicode">): number {
   return columns;
 }
 
-/** `text` in at most so many columns, `…` where something is missing: in the middle, since the ends of names tell them apart. */
+/** `text` in at most so many columns, `~` where something is missing: in the middle, since the ends of names tell them apart. */
 export function fitted(text: string, columns: number, looks: Pick<Looks, "unicode">): string {
   const whole = harmless(text, looks);
   if (columnsOf(whole, looks) <= columns) return whole;
-  if (columns <= 1) return columns === 1 ? "…" : "";
+  if (columns <= 1) return columns === 1 ? "~" : "";
   const characters = [...whole];
   const tailColumns = Math.floor((columns - 1) / 2);
   let tail = "";
@@ -138,7 +139,7 @@ export function fitted(text: string, columns: number, looks: Pick<Looks, "unicod
     used += widthOf(character);
     head += character;
   }
-  return `${head}…${tail}`;
+  return `${head}~${tail}`;
 }
 
 /** Text over several lines of at most so many columns, broken at blanks where there are any. */

@@ -120,11 +120,11 @@ describe("stick pick", () => {
     sitting.press("combined");
     await sitting.until(`1 of ${NAMES.length}`);
     sitting.press("\x15plain");
-    await sitting.until("› plain.iso");
+    await sitting.until("» plain.iso");
     await sitting.until("cannot boot: ");
     expect(sitting.screen()).toContain("settings: 777 MB");
     sitting.press("\x1b[C");
-    await sitting.until("› Boot, recorded");
+    await sitting.until("» Boot, recorded");
     sitting.press("\x1b[B\x1b[B\x1b[B\x1b[B\x1b[C");
     await sitting.until("detailed  for this once");
     sitting.press("\x1b[H\r");
@@ -140,7 +140,7 @@ describe("stick pick", () => {
     const sitting = sit(sized(pickCommand(image, "--json")), { size });
     await sitting.until("An alias");
     sitting.press("\x1b");
-    await sitting.until("› Leave");
+    await sitting.until("» Leave");
     sitting.press("\r");
     expect(await sitting.ended).toBe(1);
     expect(sitting.raw()).toMatch(/"image": null/);
@@ -168,8 +168,8 @@ describe("stick pick", () => {
     await sitting.until(() => sitting.raw().includes("\x1b[2J", before));
     sitting.place.size = { columns: 40, rows: 10 };
     await sitting.until("Esc leave");
-    expect(sitting.screen().split("\n")[2]).toMatch(/^› /);
-    expect(sitting.screen().split("\n").at(-1)).toMatch(/^Enter boot .*…/);
+    expect(sitting.screen().split("\n")[2]).toMatch(/^» /);
+    expect(sitting.screen().split("\n").at(-1)).toMatch(/^Enter boot .*~/);
     sitting.press("\x03");
     expect(await sitting.ended).toBe(1);
   });

@@ -23,7 +23,7 @@ const style: fc.Arbitrary<Style> = fc.record(
 /** Short texts of few letters: so that rows are alike in parts. */
 const text = fc.oneof(
   { weight: 3, arbitrary: fc.string({ unit: fc.constantFrom("a", "b", " "), maxLength: 25 }) },
-  fc.string({ unit: fc.constantFrom("a", "日", "ä", "e\u0301", "›", "\x1b", "\n", "\u202e", "\u{1f427}"), maxLength: 25 }),
+  fc.string({ unit: fc.constantFrom("a", "日", "ä", "e\u0301", "»", "\x1b", "\n", "\u202e", "\u{1f427}"), maxLength: 25 }),
   fc.string({ unit: "binary", maxLength: 12 }),
 );
 const line: fc.Arbitrary<Line> = fc.array(fc.record({ text, style }, { requiredKeys: ["text"] }), { maxLength: 3 });
@@ -36,7 +36,7 @@ const looks: fc.Arbitrary<Looks> = fc.record({ colours: fc.constantFrom(0 as con
 /** Terminals do not agree on what is wide. */
 const widths = fc.constantFrom<(character: string) => 0 | 1 | 2>(
   () => 1,
-  (character) => (character > "~" && !"─│›·…↑↓×░▒▓█▀▄".includes(character) ? 2 : 1),
+  (character) => (character > "~" && !"─│»↑↓←→░▒▓█▀▄".includes(character) ? 2 : 1),
   (character) => (/\p{M}/u.test(character) ? 0 : 1),
 );
 
@@ -102,7 +102,7 @@ describe("a terminal's screen", () => {
         if (columnsOf(given, { unicode }) <= columns) expect(columnsOf(short, { unicode })).toBe(columnsOf(given, { unicode }));
       }),
     );
-    expect(fitted("debian-live-12.7.0-amd64.iso", 15, PLAIN)).toBe("debian-…d64.iso");
+    expect(fitted("debian-live-12.7.0-amd64.iso", 15, PLAIN)).toBe("debian-~d64.iso");
   });
 
   test("a wrapped text keeps its words, none of them beyond the edge", () => {

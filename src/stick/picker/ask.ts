@@ -69,7 +69,7 @@ export function questionLines<Value>(
 ): readonly Line[] {
   const time = leftS === undefined ? "" : `  (${Math.max(0, leftS)} s)`;
   const options = answers.map((one, index): Line => {
-    const label = `${index === selected ? "› " : "  "}${one.key === undefined ? "" : `${one.key}  `}${one.title}${index === selected ? time : ""}`;
+    const label = `${index === selected ? "» " : "  "}${one.key === undefined ? "" : `${one.key}  `}${one.title}${index === selected ? time : ""}`;
     return [{ text: fitted(label, columns, looks), style: { reverse: index === selected } }];
   });
   const room = rows - options.length - 2;

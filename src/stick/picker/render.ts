@@ -202,7 +202,7 @@ function listed<Row>(rows: readonly Row[], spansOf: (row: Row) => readonly Span[
     if (first + index !== selected) return [{ text: "  " }, ...spans];
     const used = spans.reduce((sum, { text }) => sum + columnsOf(text, looks), 2);
     return [
-      { text: "› ", style: { reverse: true } },
+      { text: "» ", style: { reverse: true } },
       ...spans.map(({ text }) => ({ text, style: { reverse: true } })),
       { text: " ".repeat(Math.max(0, columns - used)), style: { reverse: true } },
     ];
@@ -234,8 +234,8 @@ function imageLines(state: PickerState, page: Extract<Page, { type: "image" }>, 
 
 function rowTitle(state: PickerState, path: string, row: Exclude<ImageRow, { type: "setting" }>): string {
   if (row.type === "boot") return row.emulated ? "Boot, recorded, emulated (KVM is not tried)" : "Boot, recorded";
-  if (row.type === "details") return "Details…";
-  return `Sessions… (${sessionsOf(state, path).length})`;
+  if (row.type === "details") return "Details";
+  return `Sessions (${sessionsOf(state, path).length})`;
 }
 
 function lineLines(page: Extract<Page, { type: "line" }>, { columns }: ScreenSize, looks: Looks): readonly Line[] {
@@ -249,7 +249,7 @@ function lineLines(page: Extract<Page, { type: "line" }>, { columns }: ScreenSiz
 
 function passwordLines({ text, state }: Extract<Page, { type: "password" }>, looks: Looks): readonly Line[] {
   const stars = "*".repeat(columnsOf(text, looks));
-  const said = state === "tried" ? "Looking…" : state === "wrong" ? "That is not its password." : "";
+  const said = state === "tried" ? "Looking" : state === "wrong" ? "That is not its password." : "";
   return [[{ text: `${stars}_`, style: { bold: true } }], [{ text: said, ...(state === "wrong" ? { style: { colour: RED } } : {}) }]];
 }
 

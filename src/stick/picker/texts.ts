@@ -45,7 +45,7 @@ export const sessionsOf = (state: PickerState, path: string | undefined): readon
 
 /** What of its bytes is known. */
 export function sumText({ state, sha256 }: PickerImage): string {
-  if (state === "added") return `SHA-256 ${sha256?.slice(0, 16)}…, as added`;
+  if (state === "added") return `SHA-256 begins with ${sha256?.slice(0, 16)}, as added`;
   if (state === "changed") return "has another size than was added";
   return state === "missing" ? "was added, and is gone" : "copied by hand: its sum is not known";
 }
@@ -93,7 +93,7 @@ export function summaryLines(state: PickerState, image: PickerImage): readonly (
 
 function lookSummary(image: PickerImage, look: ImageLook | undefined): readonly Span[] {
   if (image.state === "missing") return [{ text: "" }];
-  if (look === undefined) return [{ text: "looking inside…" }];
+  if (look === undefined) return [{ text: "looking inside" }];
   const why = whyUnbootable(look);
   if (look.type === "unreadable") return [{ text: `cannot be read: ${look.because}`, style: { colour: RED } }];
   if (why !== undefined) return [{ text: `${kindText(look.facts)}; cannot boot: ${why}`, style: { colour: RED } }];
@@ -134,7 +134,7 @@ export function detailText(state: PickerState, image: PickerImage): string {
     ...rows,
     "",
     look === undefined
-      ? "Looking inside…"
+      ? "Looking inside"
       : look.type === "unreadable"
         ? `Cannot be read: ${look.because}`
         : `${renderImageFacts(look.facts)}\n${renderBootMenus(look.menus)}`,

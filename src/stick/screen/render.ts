@@ -52,7 +52,7 @@ function factLines(state: RecordingState, columns: number, looks: Looks): Line[]
     stageLine(state),
     ...(note === undefined ? [] : [[{ text: fitted(note, columns, looks), style: { colour: YELLOW } }]]),
     ...state.findings.slice(-FINDINGS_SHOWN).map(({ kind, severity, text, count }): Line => {
-      const label = `${kind}${count > 1 ? ` ×${count}` : ""}: `;
+      const label = `${kind}${count > 1 ? ` (${count} times)` : ""}: `;
       const style = { colour: severity === "warning" ? YELLOW : RED };
       return [
         { text: label, style: { ...style, bold: true } },
@@ -78,7 +78,7 @@ const STATUS_WORDS: Readonly<Record<string, string>> = {
 /** The stages that were passed, each with its time, and where things stand. */
 function stageLine({ stages, status, machine, ended }: RecordingState): Line {
   const passed = stages.map(({ stage, timeMs }, index): Span[] => [
-    ...(index === 0 ? [] : [{ text: " › " }]),
+    ...(index === 0 ? [] : [{ text: " » " }]),
     { text: stage, style: { bold: index === stages.length - 1, colour: GREEN } },
     { text: ` ${Math.round(timeMs / 1000)} s` },
   ]);
@@ -98,7 +98,7 @@ function helpLine({ stop, message, back, view, picture }: RecordingState, column
         style: { bold: true, colour: YELLOW },
       },
     ];
-  if (stop === "ordered") return [{ text: fitted("Stopping; what was recorded is kept…", columns, looks), style: { bold: true } }];
+  if (stop === "ordered") return [{ text: fitted("Stopping; what was recorded is kept", columns, looks), style: { bold: true } }];
   if (message !== undefined) return [{ text: fitted(message, columns, looks), style: { bold: true } }];
   const other = view === "picture" || (view === "auto" && picture !== undefined) ? "p console" : "p picture of its screen";
   const scrolled = back > 0 ? `  End newest (${back} lines back)` : "  PgUp older lines";

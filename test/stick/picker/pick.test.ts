@@ -16,7 +16,7 @@ describe("the picker on consoles", () => {
     await settled();
     expect(serial.text()).toContain("> debian.iso");
     await serial.press("ubun");
-    expect(screen.text()).toContain("› ubuntu.iso");
+    expect(screen.text()).toContain("» ubuntu.iso");
     await screen.press("<enter>");
     expect(await choice).toEqual({ type: "boot", path: "/ISOs/linux/ubuntu.iso", settings: {} });
   });
@@ -121,7 +121,7 @@ describe("a question on consoles", () => {
       const console = new FakeConsole({ columns: 30, rows });
       const answer = ask(question, [console], never);
       await console.press("<down>");
-      expect(console.text()).toContain("› m  Back to the menu");
+      expect(console.text()).toContain("» m  Back to the menu");
       await console.press("<enter>");
       expect(await answer).toBe("menu");
     }

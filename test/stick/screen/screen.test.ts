@@ -46,8 +46,8 @@ describe("the screen of a computer that records", () => {
     );
     expect(seen(state).filter((row) => row !== "")).toEqual([
       ` recording debian.iso${" ".repeat(48)}1 min 05 s `,
-      "firmware 2 s › kernel 5 s",
-      "oops ×2: BUG: again",
+      "firmware 2 s » kernel 5 s",
+      "oops (2 times): BUG: again",
       "─".repeat(80),
       "[    1.0] one",
       "[    2.0] two",
