@@ -35,6 +35,8 @@ export interface AskedLimits {
 export type Waiting = "boot" | "build";
 
 const SCALE = { kvm: 1, tcg: 3 } as const;
+/** A computer that QEMU emulates runs its own QEMU: a stick that is tried out. */
+const EMULATED_COMPUTER_SCALE = 5;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
@@ -44,8 +46,9 @@ const WAITINGS = {
   build: { bootMs: 7 * 24 * HOUR_MS, stillMs: 2 * HOUR_MS, idleMs: 20 * MINUTE_MS, leaveMs: 5 * MINUTE_MS },
 } as const satisfies Record<Waiting, Partial<Limits>>;
 
-export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiting: Waiting = "boot"): Limits {
-  const scale = SCALE[accelerator];
+/** `isEmulated`: the computer itself is. */
+export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiting: Waiting = "boot", isEmulated = false): Limits {
+  const scale = SCALE[accelerator] * (isEmulated ? EMULATED_COMPUTER_SCALE : 1);
   const standard = WAITINGS[waiting];
   return {
     bootMs: asked.timeLimitS === undefined ? longest(standard.bootMs * scale, asked) : asked.timeLimitS * 1000,
@@ -56,7 +59,7 @@ export function planLimits(accelerator: "kvm" | "tcg", asked: AskedLimits, waiti
     settleMs: 4_000 * scale,
     leaveMs: standard.leaveMs * scale,
     powerdownMs: 15_000 * scale,
-    quitMs: 10_000,
+    quitMs: isEmulated ? 10_000 * EMULATED_COMPUTER_SCALE : 10_000,
   };
 }
 

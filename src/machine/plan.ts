@@ -118,6 +118,8 @@ export interface HostToBootOn {
   /** Both 0 where the kernel does not tell. */
   readonly totalRamMb: number;
   readonly availableRamMb: number;
+  /** It is a guest of QEMU's, without KVM: all takes longer. */
+  readonly isEmulated?: boolean;
   readonly kvm: { readonly state: "available" | "unavailable" | "unknown"; readonly because: string };
   /** UEFI firmware that was found, or why there is none. */
   readonly uefi: { readonly files: FirmwareFiles } | { readonly missing: string; readonly hint: string };
@@ -191,7 +193,7 @@ export function planMachine(request: BootRequest, image: ImageToBoot | undefined
     screen: chooseScreen(settings.vga),
     network: chooseNetwork(request),
     reset: { does: "restart", because: "firmware and installers reset a machine that goes on; a loop of resets is told apart" },
-    limits: planLimits(accelerator.use, request.limits),
+    limits: planLimits(accelerator.use, request.limits, "boot", host.isEmulated === true),
     warnings: [
       ...planWarnings(request, image, host, way),
       ...missing.map((name) => `${accelerator.use === "kvm" ? "This processor" : "Emulation"} has no ${name}: the guest will not see it.`),

@@ -284,6 +284,8 @@ async function askHost(question: HostQuestion, env: Environment, clock: Clock, j
   const hostToBootOn: HostToBootOn = {
     qemu,
     totalRamMb: host.total_ram_mb,
+    // So QEMU names the processors that it emulates (target/i386/cpu.c).
+    isEmulated: /^QEMU (TCG|Virtual) CPU/.test(host.cpu_model),
     availableRamMb: host.available_ram_mb,
     kvm,
     uefi: uefiOf(firmware),

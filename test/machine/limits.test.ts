@@ -10,6 +10,15 @@ test("every default but QEMU's own end is three times as long under emulation", 
   expect(tcg.quitMs).toBe(kvm.quitMs);
 });
 
+test("in a computer that is emulated itself every default is longer still, and no timer is longer than one counts", () => {
+  const usual = planLimits("tcg", nothingAsked);
+  const inside = planLimits("tcg", nothingAsked, "boot", true);
+  for (const name of ["bootMs", "stillMs", "stepMs", "settleMs", "powerdownMs", "quitMs"] as const)
+    expect(inside[name], name).toBe(5 * usual[name]);
+  expect(planLimits("tcg", { timeLimitS: 7, hangLimitS: 3 }, "boot", true)).toMatchObject({ bootMs: 7_000, stillMs: 3_000 });
+  expect(planLimits("tcg", nothingAsked, "build", true).bootMs).toBeLessThan(2 ** 31);
+});
+
 test.each(["kvm", "tcg"] as const)("what a person gives in seconds is taken as given (%s)", (accelerator) => {
   const limits = planLimits(accelerator, { timeLimitS: 7, hangLimitS: 3 });
   expect(limits).toMatchObject({ bootMs: 7_000, stillMs: 3_000 });
