@@ -3,12 +3,11 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { execa } from "execa";
-import { reasonOf } from "../contract/error.ts";
 import type { Job } from "../contract/job.ts";
 import { openFileStore } from "../disk/block-store.ts";
 import { writeFileAtomic } from "../host/atomic-file.ts";
 import { systemClock } from "../host/clock.ts";
-import { type Console, openConsole } from "../host/console.ts";
+import { openConsole, openKernelConsoles } from "../host/console.ts";
 import { adoptedMenu } from "../stick/adopt/adopted-menu.ts";
 import { mendAfterCut } from "../stick/mend.ts";
 import { stickMenu } from "../stick/menu-maker.ts";
@@ -33,13 +32,13 @@ export function command(cli: Cli): CommandUnknownOpts {
     .action(async ({ data, esp, run, commandLine, console, mend }) => {
       if (mend !== undefined) return await mendDevice(mend, cli.job);
       const places = { data, esp, run };
-      const devices = console === undefined ? await kernelConsoles() : [console];
-      await using face = consoleFace(openConsoles(devices, cli));
+      const consoles = console === undefined ? openKernelConsoles() : [openConsole({ path: console, term: cli.env["TERM"] })];
+      await using face = consoleFace(consoles);
       const line = readBootLine(commandLine ?? (await readFile("/proc/cmdline", "utf8")));
       const next = await runOnboard({
         places,
         line,
-        serial: devices.some((device) => /^\/dev\/tty(?:S|USB|AMA)\d/.test(device)),
+        serial: consoles.some(({ name }) => /^\/dev\/tty(?:S|USB|AMA)\d/.test(name)),
         makeMenu: line.isAdopted ? adoptedMenu : stickMenu,
         esp: mountedEsp(esp),
         face,
@@ -49,27 +48,6 @@ export function command(cli: Cli): CommandUnknownOpts {
       });
       await writeFileAtomic(join(run, "next"), `${next}\n`);
     });
-}
-
-/** proc(5) and Documentation/admin-guide/serial-console.rst: those that the kernel speaks on. `tty0` is whichever screen is in front. */
-async function kernelConsoles(): Promise<readonly string[]> {
-  const names = await readFile("/sys/class/tty/console/active", "utf8").catch(() => "console");
-  return names
-    .trim()
-    .split(/\s+/)
-    .map((name) => `/dev/${name}`);
-}
-
-/** One that cannot be opened is left out; the first process's words stand in its log. */
-function openConsoles(devices: readonly string[], cli: Cli): readonly Console[] {
-  return devices.flatMap((path) => {
-    try {
-      return [openConsole({ path, term: /^\/dev\/tty\d+$/.test(path) ? "linux" : "vt220" })];
-    } catch (error) {
-      cli.err(reasonOf(error));
-      return [];
-    }
-  });
 }
 
 /** The kernel never takes back what exFAT says of a cut: the flag stays, and what the cut left behind takes room, until somebody has looked. */
