@@ -93,6 +93,7 @@ export function menuFunctions(place: MenuPlace): string {
     ...settingsFunction(),
     ...directFunctions(),
     ...imageFunctions(),
+    ...backFunction(at),
     ...scanFunctions(),
     ...toolsFunction(at),
     "set hiso_menu=",
@@ -108,8 +109,8 @@ export function menuFunctions(place: MenuPlace): string {
 
 function findPartitions({ onData }: MenuPlace): readonly string[] {
   return [
-    'set hiso_boot="$root"',
-    'set hiso_data="$root"',
+    'if [ -z "$hiso_boot" ]; then set hiso_boot="$root"; fi',
+    'set hiso_data="$hiso_boot"',
     ...(onData
       ? []
       : [
@@ -123,9 +124,14 @@ function findPartitions({ onData }: MenuPlace): readonly string[] {
     "  insmod exfat",
     '  if [ -d "($hiso_data)/hiperiso" -o -d "($hiso_data)/ISOs" ]; then set hiso_readable=y; fi',
     "fi",
+    // The list may have come again out of a menu in which they were changed.
+    ...PARAMETERS.flatMap((row) => environmentNameOf(row) ?? []).map((variable) => `set ${variable}=`),
+    "set superusers=",
     "set hiso_uuid=",
     'if [ "$hiso_readable" = y ]; then probe --set=hiso_uuid --fs-uuid "($hiso_data)"; fi',
     "export hiso_boot hiso_data hiso_readable hiso_uuid",
+    "set hiso_locked=",
+    "set hiso_pickers=",
     "",
     // Without the other part nothing is known of images.
     ...define("hiso_rules", ["true"]),
@@ -171,6 +177,7 @@ function settingsFunction(): readonly string[] {
   return define("hiso_settings", [
     `menuentry 'Boot recorded with these settings' --unrestricted --hotkey=r --id ${RECORDED_ID} { hiso_start "$hiso_path"; }`,
     ...rows,
+    "hiso_back",
   ]);
 }
 
@@ -199,7 +206,8 @@ function directFunctions(): readonly string[] {
       "fi",
       "if regexp '\\.[iI][sS][oO]$' \"$hiso_path\"; then true; else return; fi",
       "if hiso_open; then",
-      `  if [ -e (hisoloop)${LOOPBACK_CONFIG} ]; then`,
+      // A foreign menu has no idea of our passwords: its entries would be locked, or its command line open.
+      `  if [ -e (hisoloop)${LOOPBACK_CONFIG} -a -z "$hiso_pickers$hiso_locked" ]; then`,
       "    submenu 'Directly, without QEMU: by its own menu ...' --unrestricted --hotkey=d {",
       "      set root=hisoloop",
       '      set iso_path="$hiso_path"',
@@ -261,7 +269,8 @@ function imageFunctions(): readonly string[] {
       'if [ -n "$5" ]; then $5; fi',
       "submenu 'Change settings for this boot ...' --unrestricted --hotkey=s --id settings { hiso_settings; }",
       'hiso_direct "$3"',
-      "menuentry 'Pick on the computer' --unrestricted --hotkey=p --id pick { hiso_start ''; }",
+      "hiso_pick",
+      "hiso_back",
     ]),
     // $1: path, $2: title, $3: tip, $4: direct, $5: refusal, $6: user, $7: entries. An image that is gone is not shown, where that can be seen.
     ...define("hiso_entry", [
@@ -277,6 +286,13 @@ function imageFunctions(): readonly string[] {
       "fi",
     ]),
   ];
+}
+
+/** Where anybody is asked for a password, GRUB asks for one of `superusers` before Esc leaves a submenu: there the list comes again instead. */
+function backFunction(at: (path: string) => string): readonly string[] {
+  return define("hiso_back", [
+    `if [ -n "$hiso_pickers$hiso_locked" ]; then menuentry 'Back to the list of images' --unrestricted --hotkey=b --id back { configfile ${at(STICK_ESP.menu)}; }; fi`,
+  ]);
 }
 
 /** What came by a file manager since the list was made. */
@@ -298,7 +314,7 @@ function scanFunctions(): readonly string[] {
       // What is our own is no image.
       '  if [ "$1" = /hiperiso ]; then return; fi',
       "  if regexp --set=1:hiso_deeper '^x(x*)$' \"$3\"; then",
-      '    submenu --class folder --id "$1" --unrestricted -- "$2/" "$1" "$hiso_deeper" { hiso_folder "$2" hiso_none "$3"; }',
+      '    submenu --class folder --id "$1" --unrestricted -- "$2/" "$1" "$hiso_deeper" { hiso_folder "$2" hiso_none "$3"; hiso_back; }',
       "  fi",
       "  return",
       "fi",
@@ -325,16 +341,21 @@ function scanFunctions(): readonly string[] {
 }
 
 function toolsFunction(at: (path: string) => string): readonly string[] {
-  return define("hiso_tools", [
+  const pick = define("hiso_pick", [
     "if [ -n \"$hiso_pickers\" ]; then menuentry 'Pick on the computer' --hotkey=p --id pick --users \"$hiso_pickers\" { hiso_start ''; }",
     "elif [ -n \"$hiso_locked\" ]; then menuentry 'Pick on the computer' --hotkey=p --id pick { hiso_start ''; }",
     "else menuentry 'Pick on the computer' --hotkey=p --id pick --unrestricted { hiso_start ''; }",
     "fi",
+  ]);
+  const tools = define("hiso_tools", [
+    "hiso_pick",
     "submenu 'More ...' --id more --unrestricted {",
     `  menuentry 'Look for images again' --id again --unrestricted { configfile ${at(STICK_ESP.menu)}; }`,
     "  if [ \"$grub_platform\" = efi ]; then menuentry 'Firmware settings' --id firmware { fwsetup; }; fi",
     "  menuentry 'Restart' --id restart --unrestricted { reboot; }",
     "  menuentry 'Power off' --id off --unrestricted { halt; }",
+    "  hiso_back",
     "}",
   ]);
+  return [...pick, ...tools];
 }

@@ -161,7 +161,7 @@ class MenuWriter {
     const inside = this.nodes(nodes, depth - 1);
     const scan =
       depth > 0 && this.#isScanned(path) ? [`  hiso_folder ${grubWord(path)} ${this.known(path)} ${"x".repeat(depth - 1) || "-"}`] : [];
-    this.#functions.push([`function ${name} {`, ...inside.map((line) => `  ${line}`), ...scan, "}"].join("\n"));
+    this.#functions.push([`function ${name} {`, ...inside.map((line) => `  ${line}`), ...scan, "  hiso_back", "}"].join("\n"));
     return `submenu --class folder --id ${grubWord(path)} --unrestricted -- ${grubWord(`${title}/`)} { ${name}; }`;
   }
 
