@@ -65,7 +65,7 @@ const CHECKS: ReadonlyMap<string, Check> = new Map([
   [SESSION_FILES.display, anyJson],
   [SESSION_FILES.env, keysAndValues],
   [SESSION_FILES.analysisMeta, keysAndValues],
-  [SESSION_FILES.timing, everyLine(/^[a-z_]+\t\d+\.\d{3}\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)],
+  [SESSION_FILES.timing, everyLine(/^[a-z_]+\t\d+\.\d{3}\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/)],
   [SESSION_FILES.serial, anything],
   [SESSION_FILES.serialTimes, arrivals],
   [SESSION_FILES.imageMap, notEmpty],
