@@ -14,7 +14,7 @@ import type { EspFile } from "./esp-files.ts";
 import { isImageName } from "./image-sources.ts";
 import { type ListedImage, listStick } from "./list.ts";
 import { type ImageLook, lookAtSource } from "./menu/image-look.ts";
-import { type DatedImage, type MakeMenu, type MenuFacts, menuConfig } from "./menu-maker.ts";
+import { type DatedImage, keptTime, type MakeMenu, type MenuFacts, menuConfig } from "./menu-maker.ts";
 import type { OpenStick } from "./open-stick.ts";
 import { writeEspFile } from "./volumes.ts";
 
@@ -108,7 +108,7 @@ async function readConfigBytes(data: StickData): Promise<Uint8Array | undefined>
 
 function lookBefore({ sizeBytes, modifiedMs }: ListedImage, before: StickMenuFacts["images"][number] | undefined): ImageLook | undefined {
   if (before?.direct == null || modifiedMs === null) return undefined;
-  if (BigInt(before.size_bytes) !== sizeBytes || before.modified_ms !== modifiedMs) return undefined;
+  if (BigInt(before.size_bytes) !== sizeBytes || before.modified_ms !== keptTime(modifiedMs)) return undefined;
   return { refusal: before.refusal ?? undefined, direct: before.direct };
 }
 

@@ -53,13 +53,14 @@ export function menuFiles(facts: MenuFacts, place: MenuPlace): readonly EspFile[
   const themePath = themeFile === undefined ? undefined : `${place.folder}${STICK_ESP.menuTheme}/${themeFile.name}`;
   const described: StickMenuFacts = {
     version: 1,
-    disk_guid: diskGuid,
+    // The kernel's line has it in lower case, partition tables in upper.
+    disk_guid: diskGuid.toUpperCase(),
     config_sha256: configBytes === undefined ? null : createHash("sha256").update(configBytes).digest("hex"),
     keeps_last_good: keepsLastGood,
     images: images.map(({ path, sizeBytes, modifiedMs, look }) => ({
       path,
       size_bytes: Number(sizeBytes),
-      modified_ms: modifiedMs,
+      modified_ms: keptTime(modifiedMs),
       refusal: look?.refusal ?? null,
       direct: look === undefined ? null : look.direct.can ? mutable(look.direct) : look.direct,
     })),
@@ -74,6 +75,9 @@ export function menuFiles(facts: MenuFacts, place: MenuPlace): readonly EspFile[
     ...theme.map(({ name, bytes: from }) => ({ path: `${STICK_ESP.menuTheme}/${name}`, from })),
   ].map((file) => ({ ...file, generated: true }));
 }
+
+/** As every file system of a stick can keep it: exFAT counts in 10 ms, FAT in two seconds; a file that waits to be copied has finer ones. */
+export const keptTime = (modifiedMs: number | null): number | null => (modifiedMs === null ? null : modifiedMs - (modifiedMs % 2000));
 
 const text = (content: string): Uint8Array => new TextEncoder().encode(content);
 const mutable = <Direct extends { readonly initrds: readonly string[]; readonly words: readonly string[] }>(direct: Direct) => ({
