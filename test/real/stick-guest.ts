@@ -13,10 +13,13 @@ export const TRAP_NAMES = [
 /** The demo, by the worst of them. */
 export const DEMO = `/ISOs/${TRAP_NAMES[0]}`;
 
-/** The menu waits for the script, however slow the computer is. The guest in the guest starts by BIOS: OVMF takes minutes in an emulated computer. */
+/**
+ * The menu waits for the script, however slow the computer is. The guest in the guest starts by its image's own kernel: in an emulated computer GRUB takes
+ * minutes to read 16 MB by the BIOS, and OVMF longer still.
+ */
 const CONFIG = {
   control: { timeout: 3600, default_image: DEMO },
-  iso_overrides: { "*": { ram: 384, cpus: 1, firmware: "bios" } },
+  iso_overrides: { "*": { ram: 384, cpus: 1, firmware: "bios", boot_mode: "grub2" } },
 };
 
 export interface StickWish {
