@@ -181,9 +181,9 @@ describe("an update", () => {
 
   test("is refused before a write when its files do not fit", async () => {
     const medium = await memoryStick();
-    const big: UpdateWish = { ...newer, runtime: { files: [{ path: "/EFI/hiperiso/runtime.squashfs", from: new Uint8Array(63 * MIB) }] } };
+    const big: UpdateWish = { ...newer, runtime: { files: [{ path: "/EFI/hiperiso/runtime.squashfs", from: new Uint8Array(64 * MIB) }] } };
     const stick = await openStick(medium);
-    await expect(planUpdate(stick, big, quietJob)).rejects.toThrow(/runtime\.squashfs 66060288/);
+    await expect(planUpdate(stick, big, quietJob)).rejects.toThrow(/runtime\.squashfs 67108864/);
     expect(await problemsOf(medium)).toEqual([]);
   });
 });
