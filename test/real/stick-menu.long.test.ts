@@ -10,7 +10,6 @@ import { builtImage, onlySession, run, workplace } from "./harness.ts";
 import { done } from "./stick-guest.ts";
 
 const GRUB = "/usr/lib/grub";
-const SHIM = "/usr/lib/shim";
 
 type Step = Readonly<Record<string, unknown>>;
 const SLOW_S = 600;
@@ -30,8 +29,8 @@ async function runtime(folder: string): Promise<string> {
   const { kernel, initrd } = await guestFiles();
   const own = gzipSync(encodeCpio([{ kind: "file", path: "init", mode: 0o755, content: Buffer.from(INIT) }], { mtimeS: 0 }));
   const files: readonly (readonly [path: string, from: string | Uint8Array])[] = [
-    ["EFI/BOOT/BOOTX64.EFI", `${SHIM}/shimx64.efi.signed`],
-    ["EFI/BOOT/grubx64.efi", `${GRUB}/x86_64-efi-signed/grubx64.efi.signed`],
+    ["EFI/BOOT/BOOTX64.EFI", await builtImage("signed-shim.yaml")],
+    ["EFI/BOOT/grubx64.efi", await builtImage("signed-grub.yaml")],
     ["EFI/debian/x86_64-efi/exfat.mod", `${GRUB}/x86_64-efi/exfat.mod`],
     ["EFI/hiperiso/vmlinuz", kernel],
     // The second archive's init stands in the place of the first's.

@@ -17,11 +17,10 @@ import { grubPattern } from "../../src/stick/menu/grub-pattern.ts";
 import { stickMenu } from "../../src/stick/menu-maker.ts";
 import { openStick } from "../../src/stick/open-stick.ts";
 import { guestFiles } from "./disk-guest.ts";
-import { bootWords, onlySession, run, workplace } from "./harness.ts";
+import { bootWords, builtImage, onlySession, run, workplace } from "./harness.ts";
 
 const MIB = 1 << 20;
 const GRUB_MODULES = "/usr/lib/grub/x86_64-efi";
-const SIGNED_GRUB = "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
 
 /** A run that fails is made again with its seed. */
 const SEED = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
@@ -132,7 +131,7 @@ async function makeStick(
     images: [],
     allowDamaged: false,
     espFiles: [
-      file(STICK_ESP.loader, SIGNED_GRUB),
+      file(STICK_ESP.loader, await builtImage("signed-grub.yaml")),
       file("/EFI/debian/x86_64-efi/exfat.mod", join(GRUB_MODULES, "exfat.mod")),
       file(STICK_ESP.kernel, kernel),
     ],
