@@ -1,10 +1,11 @@
 /** Images onto a stick: streamed, their sums kept, read back, and taken up again where a copy was cut off. */
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { HiperisoError } from "../contract/error.ts";
 import { type Job, type Step, silentProgress } from "../contract/job.ts";
 import { STICK_DATA, type StickImage } from "../contract/stick.ts";
 import { minimum } from "../disk/volume-work.ts";
 import { utcOf } from "../host/clock.ts";
+import { type StreamHash, sha256Stream } from "../host/stream-hash.ts";
 import { makeDataFolders, type PartialFile, SEGMENT_BYTES, type StickData } from "./data.ts";
 import { changedRecord, readImageRecord, writeImageRecord } from "./image-record.ts";
 import type { ImageSource } from "./image-sources.ts";
@@ -92,10 +93,10 @@ export async function addImages(data: StickData, plan: AddPlan, options: AddOpti
 /** Of an image that is on the stick already. Throws HiperisoError of kind `usage` where its bytes are others than those of its source. */
 async function sumOfSame(data: StickData, image: ImageSource, job: Job): Promise<string> {
   const { tree, at } = data;
-  const hash = createHash("sha256");
+  await using hash = sha256Stream(image.sizeBytes);
   const there = { writtenBytes: image.sizeBytes, read: () => data.read(image.to, job.signal) };
   if (await sameBeginning(there, image.from, hash, job)) {
-    const sha256 = hash.digest("hex");
+    const sha256 = await hash.digest();
     checkSum(image, sha256);
     return sha256;
   }
@@ -156,7 +157,7 @@ export function checkSum({ from, expected }: ImageSource, sha256: string): void 
 /** The whole image under the name `part`, as far as it is not there already; gives its SHA-256. */
 async function fillPart(data: StickData, part: string, image: PlannedImage, segmentBytes: bigint, job: AddJob): Promise<string> {
   const { sizeBytes, modifiedMs, from } = image;
-  const hash = createHash("sha256");
+  await using hash = sha256Stream(sizeBytes);
   const file = await data.partial(part, { sizeBytes, modifiedMs });
   if (file === undefined) {
     const there = await data.tree.stat(data.at(part));
@@ -167,7 +168,7 @@ async function fillPart(data: StickData, part: string, image: PlannedImage, segm
       { sizeBytes, modifiedMs, replace: there !== undefined },
       { ...job, progress: silentProgress },
     );
-    return hash.digest("hex");
+    return await hash.digest();
   }
   const usable = file.writtenBytes > 0n ? await sameBeginning(file, from, hash, job) : true;
   if (!usable) {
@@ -190,7 +191,7 @@ async function fillPart(data: StickData, part: string, image: PlannedImage, segm
   } finally {
     await source.close();
   }
-  return hash.digest("hex");
+  return await hash.digest();
 }
 
 const changed = (from: string): HiperisoError =>
@@ -206,7 +207,7 @@ const changed = (from: string): HiperisoError =>
 async function sameBeginning(
   { writtenBytes, read }: Pick<PartialFile, "writtenBytes" | "read">,
   from: string,
-  hash: Hash,
+  hash: StreamHash,
   { signal, progress }: Job,
 ): Promise<boolean> {
   const step = progress.begin(`compare what is on the stick of ${from}`, writtenBytes);
@@ -216,7 +217,7 @@ async function sameBeginning(
       signal.throwIfAborted();
       const theirs = await source.exactly(piece.length);
       if (theirs === undefined || !theirs.equals(piece)) return false;
-      hash.update(piece);
+      await hash.update(piece);
       step.advance(piece.length);
     }
     return true;
@@ -237,16 +238,16 @@ async function readBack(
   await flush();
   await forget(at(path));
   const step = job.progress.begin(`read back ${to}`, sizeBytes);
-  const hash = createHash("sha256");
+  await using hash = sha256Stream(sizeBytes);
   try {
     for await (const piece of read(path, job.signal)) {
-      hash.update(piece);
+      await hash.update(piece);
       step.advance(piece.length);
     }
   } finally {
     step.end();
   }
-  const found = hash.digest("hex");
+  const found = await hash.digest();
   if (found === sha256) return;
   throw new HiperisoError({
     what: "read back the image",
@@ -257,9 +258,9 @@ async function readBack(
   });
 }
 
-async function* counted(pieces: AsyncIterable<Uint8Array>, hash: Hash, step: Step): AsyncGenerator<Uint8Array> {
+async function* counted(pieces: AsyncIterable<Uint8Array>, hash: StreamHash, step: Step): AsyncGenerator<Uint8Array> {
   for await (const piece of pieces) {
-    hash.update(piece);
+    await hash.update(piece);
     yield piece;
     step.advance(piece.length);
   }

@@ -1,5 +1,4 @@
 /** Making a stick: planned as a value, written, read back. */
-import { createHash } from "node:crypto";
 import { HiperisoError } from "../contract/error.ts";
 import { type Job, silentProgress } from "../contract/job.ts";
 import { STICK_DATA, STICK_DATA_LABEL, type StickImage } from "../contract/stick.ts";
@@ -10,6 +9,7 @@ import type { Ids } from "../disk/ids.ts";
 import { eraseEnds } from "../disk/partitions/erase.ts";
 import type { SectorBytes } from "../disk/partitions/gpt-layout.ts";
 import { writeGpt } from "../disk/partitions/gpt-writer.ts";
+import { sha256Stream } from "../host/stream-hash.ts";
 import { addImages, checkSum, readDataFacts, recordOf } from "./add.ts";
 import { makeDataFolders, type StickData, volumeData, writeDataFile } from "./data.ts";
 import type { EspFile } from "./esp-files.ts";
@@ -144,16 +144,16 @@ async function streamImages(
   try {
     for (const image of images) {
       await makeDataFolders(data, image.to.slice(0, image.to.lastIndexOf("/")) || "/", timeMs);
-      const hash = createHash("sha256");
+      await using hash = sha256Stream(image.sizeBytes);
       const content = (async function* () {
         for await (const piece of readSource(image.from, 0n, job.signal)) {
-          hash.update(piece);
+          await hash.update(piece);
           yield piece;
           await written(piece.length);
         }
       })();
       await data.tree.write(image.to, content, { sizeBytes: image.sizeBytes, modifiedMs: image.modifiedMs }, quiet);
-      const sha256 = hash.digest("hex");
+      const sha256 = await hash.digest();
       checkSum(image, sha256);
       added.push(recordOf(image, sha256));
     }

@@ -1,5 +1,4 @@
 /** Is a stick still what was written to it: its table, both file systems, the files that boot, the images. */
-import { createHash } from "node:crypto";
 import { CONFIG_FILE_BYTES_MAX, decodeConfig } from "../config/config-file.ts";
 import { HiperisoError } from "../contract/error.ts";
 import { type Job, silentProgress } from "../contract/job.ts";
@@ -8,6 +7,7 @@ import type { STICK_PROBLEMS } from "../contract/stick-answers.ts";
 import { checkVolume, openVolume } from "../disk/open-volume.ts";
 import { recognise } from "../disk/recognise.ts";
 import type { Volume } from "../disk/volume.ts";
+import { sha256Stream } from "../host/stream-hash.ts";
 import { readDataFile, type StickData, volumeData } from "./data.ts";
 import { readImageRecord } from "./image-record.ts";
 import { decodeManifest, MANIFEST_BYTES_MAX } from "./manifest.ts";
@@ -118,7 +118,7 @@ async function verifyEsp(stick: OpenStick, findings: Findings, job: Job): Promis
       continue; // made anew by the stick itself
     else if (there.sizeBytes !== BigInt(size))
       findings.add("esp-file-changed", path, `${there.sizeBytes} bytes, written were ${size}`, UPDATE_HINT);
-    else if ((await sumOf(volume.read(path), job)) !== sha256)
+    else if ((await sumOf(volume.read(path), size, job)) !== sha256)
       findings.add("esp-file-changed", path, "other bytes than were written", UPDATE_HINT);
   }
 }
@@ -138,14 +138,19 @@ export async function readManifest(volume: Volume, where: string): Promise<Stick
   }
 }
 
-async function sumOf(pieces: AsyncIterable<Uint8Array>, { signal }: Job, advance: (bytes: number) => void = () => {}): Promise<string> {
-  const hash = createHash("sha256");
+async function sumOf(
+  pieces: AsyncIterable<Uint8Array>,
+  sizeBytes: number,
+  { signal }: Job,
+  advance: (bytes: number) => void = () => {},
+): Promise<string> {
+  await using hash = sha256Stream(BigInt(sizeBytes));
   for await (const piece of pieces) {
     signal.throwIfAborted();
-    hash.update(piece);
+    await hash.update(piece);
     advance(piece.length);
   }
-  return hash.digest("hex");
+  return await hash.digest();
 }
 
 async function verifyData(data: StickData, { contents }: VerifyOptions, findings: Findings, job: Job): Promise<void> {
@@ -169,7 +174,7 @@ async function verifyData(data: StickData, { contents }: VerifyOptions, findings
     }
     if (!contents) continue;
     try {
-      const found = await sumOf(data.read(path, job.signal), job, (bytes) => step?.advance(bytes));
+      const found = await sumOf(data.read(path, job.signal), size, job, (bytes) => step?.advance(bytes));
       if (found !== sha256) findings.add("image-changed", path, `SHA-256 ${found}, added was ${sha256}`, ADD_HINT);
     } catch (error) {
       if (!(error instanceof HiperisoError)) throw error;
