@@ -93,8 +93,8 @@ describe("a stick is made", () => {
     expect(empty.freeBytes - full.freeBytes).toBe(BigInt(5 * MIB));
     const big = { ...image, sizeBytes: 32n << 20n };
     await expect(planNewStick(wishFor(medium, { images: [big] }), quietJob)).rejects.toThrow(/room for \d+ bytes, found \d+ bytes free/);
-    const espFiles = [{ path: "/EFI/hiperiso/runtime.squashfs", from: new Uint8Array(63 * MIB) }];
-    await expect(planNewStick(wishFor(medium, { espFiles }), quietJob)).rejects.toThrow(/files of at most 65011712 bytes together/);
+    const espFiles = [{ path: "/EFI/hiperiso/runtime.squashfs", from: new Uint8Array(64 * MIB) }];
+    await expect(planNewStick(wishFor(medium, { espFiles }), quietJob)).rejects.toThrow(/files of at most 66322432 bytes together/);
   });
 
   test.each([0, Date.UTC(1999, 0, 1), Date.UTC(2046, 5, 5), Date.UTC(2150, 0, 1)])("whatever the clock says: %i", async (timeMs) => {
