@@ -50,10 +50,14 @@ function withConsole(cli: Cli, rest: BootFace): BootFace {
   };
 }
 
+/** A computer that starts anew says the same again; a console that is drawn again and again says it without end. */
+const SAME_TOLD_MAX = 5;
+
 function personFace(cli: Cli): BootFace {
   const { bold, dim, yellow, red } = picocolors.createColors(cli.colour);
   let directory = "";
   let stage = "";
+  const told = new Map<string, number>();
   return (event) => {
     switch (event.type) {
       case "session": {
@@ -81,7 +85,11 @@ function personFace(cli: Cli): BootFace {
       case "console":
         if (event.event.type === "stage") {
           stage = event.event.stage;
-          cli.err(`${timeColumn(event.event.timeMs)}  ${bold(stage.padEnd(11))} ${dim(shortened(event.event.text))}`);
+          const line = `${bold(stage.padEnd(11))} ${dim(shortened(event.event.text))}`;
+          const times = (told.get(line) ?? 0) + 1;
+          told.set(line, times);
+          if (times <= SAME_TOLD_MAX)
+            cli.err(`${timeColumn(event.event.timeMs)}  ${line}${times === SAME_TOLD_MAX ? dim(" (not told again)") : ""}`);
         } else if (event.event.type === "finding" && event.event.severity !== "info") {
           cli.err(`${timeColumn(event.event.timeMs)}  ${red(event.event.kind.padEnd(11))} ${shortened(event.event.text)}`);
         }

@@ -43,6 +43,21 @@ const objects = (stdout: string) =>
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+describe("to a person", () => {
+  test("a stage that a console says again and again is told five times, another one each time it is another", () => {
+    const stage = (name: "firmware" | "kernel", text: string): SessionEvent => ({
+      type: "console",
+      event: { type: "stage", stage: name, line: 1, timeMs: 5, text },
+      source: "serial",
+    });
+    const flicker = Array.from({ length: 50 }, () => [stage("firmware", "SeaBIOS"), stage("kernel", "Linux version")]).flat();
+    const { stderr } = shown([...flicker, stage("kernel", "Linux version, once more")], {});
+    expect(stderr.match(/SeaBIOS/g)).toHaveLength(5);
+    expect(stderr.match(/\(not told again\)/g)).toHaveLength(2);
+    expect(stderr).toContain("once more");
+  });
+});
+
 describe("--json", () => {
   test("is one object a line on standard output and nothing else", () => {
     const { stdout, stderr } = shown(BOOT, { json: true });

@@ -109,7 +109,11 @@ function entriesText({ menus }: Extract<ImageLook, { type: "read" }>): string {
 /** Memory, processors and trace level, and all that somebody has set. */
 function settingsSummary(state: PickerState, path: string): string {
   const { settings, origin } = settingsInForce(state.facts, path, state.changed.get(path) ?? {});
-  const always = [`${settings.guestRam} MB`, `${settings.guestCpus} CPUs`, `trace ${settings.traceLevel}`];
+  const always = [
+    `${settings.guestRam} MB`,
+    `${settings.guestCpus} CPU${settings.guestCpus === 1 ? "" : "s"}`,
+    `trace ${settings.traceLevel}`,
+  ];
   const others = CHANGEABLE.filter(
     ({ setting }) => !["guestRam", "guestCpus", "traceLevel"].includes(setting) && origin[setting] !== "default",
   ).map((parameter) => `${titleOf(parameter)} ${valueText(parameter, settings[parameter.setting])}`);
