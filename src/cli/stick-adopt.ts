@@ -18,7 +18,7 @@ import { mendAfterCut } from "../stick/mend.ts";
 import type { Cli } from "./cli.ts";
 import { openTargetForWriting, type WriteFlags, withWriteFlags } from "./disk-target.ts";
 import { examplesText, programVersion } from "./program.ts";
-import { forgetterOf, keptRuntimeOf, runtimeOf, stickTarget, timeOf } from "./stick-target.ts";
+import { forgetterOf, keptRuntimeOf, requireWritable, runtimeOf, stickTarget, timeOf } from "./stick-target.ts";
 import { byteSize } from "./terminal.ts";
 
 export function adoptCommand(cli: Cli): CommandUnknownOpts {
@@ -103,15 +103,7 @@ async function onData<T>(
   const stick = await openVentoyStick(medium, sectorsOf(target, medium), cli.job);
   if (writing !== undefined) await mendAfterCut(stick.dataStore, cli.job);
   await using volume = await openVolume(stick.dataStore, { readOnly: writing === undefined }, cli.job);
-  if (writing !== undefined && volume.readOnlyBecause !== undefined) {
-    throw new HiperisoError({
-      what: "write to the stick",
-      where: stick.dataStore.name,
-      expected: "a data partition that can be written",
-      found: volume.readOnlyBecause,
-      kind: "usage",
-    });
-  }
+  if (writing !== undefined) requireWritable(volume, stick.dataStore.name);
   return await use({ data: volumeData(volume, stick.dataStore), stick, medium, isDevice: target.isDevice });
 }
 

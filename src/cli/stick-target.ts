@@ -8,6 +8,7 @@ import type { DeviceStore } from "../disk/device/exclusive-device.ts";
 import { type Ids, seededIds } from "../disk/ids.ts";
 import { openForReading, openVolume, sectorsOf } from "../disk/open-volume.ts";
 import { type DiskTarget, findTarget } from "../disk/target.ts";
+import type { Volume } from "../disk/volume.ts";
 import { systemClock } from "../host/clock.ts";
 import { randomIds } from "../host/random-ids.ts";
 import { lookForTool } from "../host/tools.ts";
@@ -149,19 +150,18 @@ async function onFolder(folder: string): Promise<OpenedData> {
   return { data, stick: undefined, [Symbol.asyncDispose]: () => data[Symbol.asyncDispose]() };
 }
 
+/** `where`: the data partition. Throws HiperisoError of kind `usage` where the volume can only be read. */
+export function requireWritable({ readOnlyBecause }: Pick<Volume, "readOnlyBecause">, where: string): void {
+  if (readOnlyBecause === undefined) return;
+  const expected = "a data partition that can be written";
+  throw new HiperisoError({ what: "write to the stick", where, expected, found: readOnlyBecause, kind: "usage" });
+}
+
 async function dataOn(cli: Cli, stick: OpenedStick, readOnly: boolean): Promise<OpenedData> {
   try {
     if (!readOnly) await mendAfterCut(stick.dataStore, cli.job);
     const volume = await openVolume(stick.dataStore, { readOnly }, cli.job);
-    if (!readOnly && volume.readOnlyBecause !== undefined) {
-      throw new HiperisoError({
-        what: "write to the stick",
-        where: stick.dataStore.name,
-        expected: "a data partition that can be written",
-        found: volume.readOnlyBecause,
-        kind: "usage",
-      });
-    }
+    if (!readOnly) requireWritable(volume, stick.dataStore.name);
     const close = async () => {
       try {
         await volume[Symbol.asyncDispose]();

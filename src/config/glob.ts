@@ -86,13 +86,18 @@ function placesOf(pattern: readonly string[]): Place[] {
   return places;
 }
 
-/** The bracket expression at `start`, or undefined where it is never closed or holds a `/`. */
-function bracketAt(
-  pattern: readonly string[],
-  start: number,
-): { readonly accepts: (character: string) => boolean; readonly end: number } | undefined {
-  const negated = pattern[start + 1] === "!" || pattern[start + 1] === "^";
-  const first = start + (negated ? 2 : 1);
+export interface BracketExpression {
+  readonly isNegated: boolean;
+  /** Code points, both ends included. The first may be above the second: then nothing is in it. */
+  readonly ranges: readonly (readonly [low: number, high: number])[];
+  /** Behind the closing bracket. */
+  readonly end: number;
+}
+
+/** The bracket expression at `start` of a pattern's characters, or undefined where it is never closed or holds a `/`. */
+export function readBracket(pattern: readonly string[], start: number): BracketExpression | undefined {
+  const isNegated = pattern[start + 1] === "!" || pattern[start + 1] === "^";
+  const first = start + (isNegated ? 2 : 1);
   const ranges: (readonly [low: number, high: number])[] = [];
   let at = first;
   const take = (): number | undefined => {
@@ -111,6 +116,16 @@ function bracketAt(
     if (high === undefined) return undefined;
     ranges.push([low, high]);
   }
+  return { isNegated, ranges, end: at + 1 };
+}
+
+function bracketAt(
+  pattern: readonly string[],
+  start: number,
+): { readonly accepts: (character: string) => boolean; readonly end: number } | undefined {
+  const bracket = readBracket(pattern, start);
+  if (bracket === undefined) return undefined;
+  const { isNegated, ranges, end } = bracket;
   const listed = (code: number): boolean => ranges.some(([low, high]) => code >= low && code <= high);
-  return { accepts: (character) => character !== "/" && listed(character.codePointAt(0)!) !== negated, end: at + 1 };
+  return { accepts: (character) => character !== "/" && listed(character.codePointAt(0)!) !== isNegated, end };
 }

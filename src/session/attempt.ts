@@ -29,6 +29,7 @@ import { describeScreen, readScreen, readTextScreen, saveScreenshot } from "./sc
 import { SerialFollower } from "./serial-follower.ts";
 import { startTpm, tpmSocketPath } from "./tpm.ts";
 import { prepareTrace, type TraceRecorderStart } from "./trace-recorder.ts";
+import { UNSTARTED } from "./unstarted-ending.ts";
 import { BootWatch, type Stop } from "./watch-boot.ts";
 
 const HEARTBEAT_MS = 5_000;
@@ -304,20 +305,13 @@ async function atMost(limitMs: number, work: Promise<void>): Promise<void> {
 /** What is known of an ending before QEMU's exit; the rest as for a guest that never ran. */
 function endingOf(plan: MachinePlan, goal: Goal, { reason, detail }: Stop): Ending {
   return {
+    ...UNSTARTED,
     reason,
     detail,
     goal: goal.spec,
     goal_reached: reason === "goal",
-    duration_ms: null,
     firmware: plan.firmware.interface,
     accelerator: plan.accelerator.use,
-    resets: 0,
-    qemu_exit_code: null,
-    qemu_signal: null,
-    serial_bytes: 0,
-    screen: "",
-    screen_drawn: null,
-    still: false,
   };
 }
 

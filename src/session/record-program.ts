@@ -23,6 +23,7 @@ import { type RecordingPlace, scratchRoot } from "./new-recording.ts";
 import { conclude, type Recorded } from "./record.ts";
 import { makeScratch, removeScratch } from "./scratch.ts";
 import { SerialFollower } from "./serial-follower.ts";
+import { UNSTARTED } from "./unstarted-ending.ts";
 
 export interface ProgramToRecord {
   /** The first word is the program, an absolute path. */
@@ -161,19 +162,4 @@ async function endGroup({ child, ended }: GuardedProcess): Promise<void> {
   send("SIGKILL");
 }
 
-const endingOf = (reason: Ending["reason"], detail: string): Ending => ({
-  reason,
-  detail,
-  goal: GOAL,
-  goal_reached: false,
-  duration_ms: null,
-  firmware: null,
-  accelerator: null,
-  resets: 0,
-  qemu_exit_code: null,
-  qemu_signal: null,
-  serial_bytes: 0,
-  screen: "",
-  screen_drawn: null,
-  still: false,
-});
+const endingOf = (reason: Ending["reason"], detail: string): Ending => ({ ...UNSTARTED, reason, detail, goal: GOAL });

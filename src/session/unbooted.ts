@@ -15,6 +15,7 @@ import { SessionDirectory } from "./directory.ts";
 import { environmentLines, type RecordingPlace, type RecordingWish, scratchRoot, sessionHost } from "./new-recording.ts";
 import { closeSession, type Recorded, saveHostInventory } from "./record.ts";
 import { makeScratch, removeScratch } from "./scratch.ts";
+import { UNSTARTED } from "./unstarted-ending.ts";
 
 export interface UnbootedSession
   extends Pick<RecordingWish, "subject" | "settings" | "goal" | "warnings" | "added" | "shownPath" | "earlierPhases"> {
@@ -83,18 +84,8 @@ export async function recordUnbooted(wish: UnbootedSession, place: RecordingPlac
 }
 
 const endingOf = ({ goal, reason, detail, failure }: UnbootedSession, mask: (text: string) => string): Ending => ({
+  ...UNSTARTED,
   reason,
   detail: mask(detail ?? reasonOf(failure)),
   goal,
-  goal_reached: false,
-  duration_ms: null,
-  firmware: null,
-  accelerator: null,
-  resets: 0,
-  qemu_exit_code: null,
-  qemu_signal: null,
-  serial_bytes: 0,
-  screen: "",
-  screen_drawn: null,
-  still: false,
 });

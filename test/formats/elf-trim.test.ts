@@ -17,9 +17,8 @@ describe("a trimmed program", () => {
   test("is what a loader reads, and nothing else", () => {
     const trimmed = trimmedElf(fat, "x");
     expect(trimmed.length).toBeLessThan(fat.length - 4999);
-    const { sections, ...loaded } = decodeElf(program, "x");
+    const { sections: _, ...loaded } = decodeElf(program, "x");
     expect(decodeElf(trimmed, "x")).toEqual({ ...loaded, sections: [] });
-    expect(sections).toBeDefined();
   });
 
   test("is not made smaller by trimming it again", () => {

@@ -3,6 +3,7 @@
  * images that it meets itself. GRUB counts bytes where a glob counts letters: one letter that is not ASCII is taken for two to four bytes, and in
  * brackets such letters become alternatives.
  */
+import { readBracket } from "../../config/glob.ts";
 
 const ASCII_LETTER = "[ -.0-~]";
 const ONE = `(${ASCII_LETTER}|[^ -~]{2,4})`;
@@ -55,26 +56,10 @@ const literal = (letter: string): string => (/[.[\]{}()*+?^$|\\]/.test(letter) ?
 
 /** A bracket expression as config/glob.ts reads it, as alternatives: each is one letter, a range of ASCII, or any letter where that says too little. */
 function bracketAt(pattern: readonly string[], start: number): { readonly text: string; readonly end: number } | undefined {
-  const negated = pattern[start + 1] === "!" || pattern[start + 1] === "^";
-  const first = start + (negated ? 2 : 1);
-  const ranges: (readonly [low: string, high: string])[] = [];
-  let at = first;
-  const take = (): string | undefined => {
-    if (pattern[at] === "\\") at += 1;
-    const letter = pattern[at];
-    at += 1;
-    return letter === "/" ? undefined : letter;
-  };
-  while (at === first || pattern[at] !== "]") {
-    const low = take();
-    if (low === undefined) return undefined;
-    const isRange = pattern[at] === "-" && pattern[at + 1] !== undefined && pattern[at + 1] !== "]";
-    if (isRange) at += 1;
-    const high = isRange ? take() : low;
-    if (high === undefined) return undefined;
-    ranges.push([low, high]);
-  }
-  return { text: negated ? noneOf(ranges) : oneOf(ranges), end: at + 1 };
+  const bracket = readBracket(pattern, start);
+  if (bracket === undefined) return undefined;
+  const ranges = bracket.ranges.map(([low, high]) => [String.fromCodePoint(low), String.fromCodePoint(high)] as const);
+  return { text: bracket.isNegated ? noneOf(ranges) : oneOf(ranges), end: bracket.end };
 }
 
 type Ranges = readonly (readonly [low: string, high: string])[];
