@@ -56,6 +56,8 @@ export function adoptCommand(cli: Cli): CommandUnknownOpts {
         else cli.out(removalText(place, removal, dry));
         return;
       }
+      // What is no stick of Ventoy's is told before minutes go into building what boots.
+      await onData(cli, place, undefined, async () => {});
       const files = await (dry ? keptRuntimeOf : runtimeOf)(cli, runtime);
       const common = { runtime: files, mode, replaceConfig: force === true, timeMs, version: programVersion() };
       const wishFor = ({ diskId }: VentoyStick): AdoptWish => ({ ...common, diskId: diskId ?? "" });

@@ -107,6 +107,15 @@ describe("stick adopt", () => {
     });
   });
 
+  test("a file that is no stick is told before anything is built", async () => {
+    const file = join(folder, "note.txt");
+    writeFileSync(file, "hello\n");
+    const { status, stderr } = await stick(["adopt", file]);
+    expect(status).toBe(2);
+    expect(stderr).not.toMatch(/^build /m);
+    expect(stderr).toMatch(/^error: /);
+  });
+
   test("a stick of Ventoy alone stays none to the other commands", async () => {
     for (const words of [
       ["list", image],
